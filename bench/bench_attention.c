@@ -1,0 +1,214 @@
+/* Times attention problems beside the device's own FMA peak: bench_attention [--rounds N] [--variant ID] PROBLEM...
+ * Problems are texts as tests and the command take them. In each round the peak is measured, then every problem, so
+ * that a machine whose speed drifts bends both alike; medians are told. Causal problems count the pairs they attend. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clattn/clattn.h"
+#include "problem_text.h"
+
+enum { MOST_PROBLEMS = 64, MOST_ROUNDS = 101, PEAK_ROUNDS = 1000000, PEAK_OPS = 2 * 16 * 12, SOURCE_BYTES = 4096 };
+
+/* A timing lasts at least about as long as this many operations take at a GFLOP/s per million. */
+static const double ops_of_a_timing = 3e9;
+
+typedef struct timed {
+  const char *text;
+  clattn_plan *plan;
+  clattn_binding binding[5];
+  uint32_t n_bindings;
+  double ops, ms[MOST_ROUNDS];
+} timed;
+
+typedef struct bench {
+  clattn_context *context;
+  cl_context cl;
+  cl_device_id device;
+  cl_command_queue queue;
+  cl_kernel peak;
+  cl_mem peak_out;
+  size_t units;
+  double peak_gflops[MOST_ROUNDS];
+  timed problem[MOST_PROBLEMS];
+  int n_problems, rounds;
+} bench;
+
+static double now_ms(void)
+{
+  struct timespec t;
+  timespec_get(&t, TIME_UTC);
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+static int compare(const void *a, const void *b)
+{
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+  qsort(values, (size_t)n, sizeof *values, compare);
+  return values[n / 2];
+}
+
+static void check(int good, const char *what, const char *why)
+{
+  if (good) return;
+  fprintf(stderr, "bench_attention: %s: %s\n", what, why);
+  exit(1);
+}
+
+static void open_device(bench *b)
+{
+  clattn_report report;
+  check(!clattn_context_pick(NULL, NULL, &b->context, &report), "no device", report.message);
+  b->cl = clattn_context_cl_context(b->context);
+  b->device = clattn_context_cl_device(b->context);
+  cl_int error;
+  b->queue = clCreateCommandQueue(b->cl, b->device, 0, &error);
+  check(!error, "clCreateCommandQueue", "failed");
+  char source[SOURCE_BYTES] = {0};
+  FILE *file = fopen(CLATTN_BENCH_PEAK, "rb");
+  check(file && fread(source, 1, sizeof source - 1, file) > 0, CLATTN_BENCH_PEAK, "cannot be read");
+  fclose(file);
+  const char *text = source;
+  cl_program program = clCreateProgramWithSource(b->cl, 1, &text, NULL, &error);
+  if (!error) error = clBuildProgram(program, 1, &b->device, "-cl-std=CL1.2", NULL, NULL);
+  if (!error) b->peak = clCreateKernel(program, "peak", &error);
+  check(!error, CLATTN_BENCH_PEAK, "does not build");
+  clReleaseProgram(program);
+  cl_uint units = 1;
+  clGetDeviceInfo(b->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
+  b->units = units;
+  b->peak_out = clCreateBuffer(b->cl, CL_MEM_READ_WRITE, units * 16 * sizeof(float), NULL, &error);
+  check(!error, "clCreateBuffer", "failed");
+}
+
+/* Pairs of a query and a key that it attends. */
+static double count_pairs(const problem_text *p)
+{
+  if (!p->causal) return (double)p->sq * (double)(p->past + p->sk);
+  double pairs = 0;
+  for (int64_t i = 0; i < p->sq; i++) {
+    const int64_t end = i + p->past + 1, keys = p->past + p->sk;
+    pairs += (double)(end < keys ? end : keys);
+  }
+  return pairs;
+}
+
+static void add_problem(bench *b, const char *text, const char *variant)
+{
+  static const char *const names[3] = {"Q", "K", "V"};
+  static const int32_t slots[3] = {CLATTN_Q, CLATTN_K, CLATTN_V};
+  timed *t = &b->problem[b->n_problems++];
+  problem_text p;
+  st_error why;
+  st_file file = {0};
+  clattn_report report;
+  check(problem_parse(text, &p, &why) && problem_fill(&p, &file, &why), text, why.text);
+  check(p.past == 0 && p.mask == PROBLEM_MASK_none, text, "past and mask are not timed");
+  const clattn_dtype dtype = (clattn_dtype)p.dtype;
+  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
+  desc.q = clattn_bhsd(dtype, p.b, p.hq, p.sq, p.dk);
+  desc.k = clattn_bhsd(dtype, p.b, p.hk, p.sk, p.dk);
+  desc.v = clattn_bhsd(dtype, p.b, p.hk, p.sk, p.dv);
+  desc.y = clattn_bhsd(dtype, p.b, p.hq, p.sq, p.dv);
+  desc.flags = p.causal ? CLATTN_CAUSAL : 0;
+  desc.scale = p.scale;
+  desc.softcap = p.softcap;
+  desc.window_left = p.left;
+  desc.window_right = p.right;
+  desc.path = p.path;
+  desc.variant = variant;
+  check(!clattn_plan_attention(b->context, &desc, &t->plan, &report), text, report.message);
+  cl_int error = CL_SUCCESS;
+  for (int i = 0; i < 3; i++) {
+    const st_tensor *tensor = st_find(&file, names[i]);
+    check(tensor != NULL, text, "a tensor is missing");
+    cl_mem mem = clCreateBuffer(b->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, tensor->bytes, tensor->data, &error);
+    check(!error, text, "no buffer for its tensors");
+    t->binding[i] = (clattn_binding){.slot = slots[i], .mem = mem};
+  }
+  const size_t y_bytes = (size_t)(p.b * p.hq * p.sq * p.dv) * clattn_dtype_bytes(dtype);
+  t->binding[3] = (clattn_binding){.slot = CLATTN_Y, .mem = clCreateBuffer(b->cl, 0, y_bytes, NULL, &error)};
+  t->n_bindings = 4;
+  const size_t workspace = clattn_plan_workspace_bytes(t->plan);
+  if (workspace)
+    t->binding[t->n_bindings++] =
+        (clattn_binding){CLATTN_WORKSPACE, 0, clCreateBuffer(b->cl, 0, workspace, NULL, &error), 0};
+  check(!error, text, "no buffer for its output");
+  t->text = text;
+  t->ops = 2.0 * (double)(p.b * p.hq) * count_pairs(&p) * (double)(p.dk + p.dv);
+  st_free(&file);
+}
+
+static void time_peak(bench *b, int round)
+{
+  const int rounds = PEAK_ROUNDS;
+  const float start = 0.5f;
+  clSetKernelArg(b->peak, 0, sizeof b->peak_out, &b->peak_out);
+  clSetKernelArg(b->peak, 1, sizeof rounds, &rounds);
+  clSetKernelArg(b->peak, 2, sizeof start, &start);
+  const size_t one = 1;
+  const double begin = now_ms();
+  check(!clEnqueueNDRangeKernel(b->queue, b->peak, 1, NULL, &b->units, &one, 0, NULL, NULL) && !clFinish(b->queue),
+        "the peak", "does not run");
+  b->peak_gflops[round] = (double)PEAK_OPS * PEAK_ROUNDS * (double)b->units / (now_ms() - begin) * 1e-6;
+}
+
+static void time_problem(bench *b, timed *t, int round)
+{
+  clattn_report report;
+  const int runs = t->ops < ops_of_a_timing ? (int)(ops_of_a_timing / t->ops) : 1;
+  const double begin = now_ms();
+  for (int i = 0; i < runs; i++)
+    check(!clattn_enqueue(t->plan, b->queue, t->binding, t->n_bindings, 0, NULL, NULL, &report), t->text,
+          report.message);
+  check(!clFinish(b->queue), t->text, "does not run");
+  t->ms[round] = (now_ms() - begin) / runs;
+}
+
+int main(int argc, char **argv)
+{
+  static bench b;
+  const char *variant = NULL;
+  b.rounds = 7;
+  open_device(&b);
+  for (int i = 1; i < argc; i++) {
+    if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
+      b.rounds = atoi(argv[++i]);
+    else if (!strcmp(argv[i], "--variant") && i + 1 < argc)
+      variant = argv[++i];
+    else if (b.n_problems < MOST_PROBLEMS)
+      add_problem(&b, argv[i], variant);
+  }
+  check(b.n_problems > 0 && b.rounds >= 1 && b.rounds <= MOST_ROUNDS, "usage",
+        "bench_attention [--rounds 1..101] [--variant ID] PROBLEM...");
+  time_peak(&b, 0); /* first runs are not counted */
+  for (int i = 0; i < b.n_problems; i++) time_problem(&b, &b.problem[i], 0);
+  for (int round = 0; round < b.rounds; round++) {
+    time_peak(&b, round);
+    for (int i = 0; i < b.n_problems; i++) time_problem(&b, &b.problem[i], round);
+  }
+  char device[256] = "?";
+  clGetDeviceInfo(b.device, CL_DEVICE_NAME, sizeof device, device, NULL);
+  const double peak = median(b.peak_gflops, b.rounds);
+  printf("%s: FMA peak %.0f GFLOP/s; medians of %d rounds\n", device, peak, b.rounds);
+  for (int i = 0; i < b.n_problems; i++) {
+    timed *t = &b.problem[i];
+    const double ms = median(t->ms, b.rounds), gflops = t->ops / ms * 1e-6;
+    printf("%-48s %-40s %9.3f ms, least %9.3f ms %7.1f GFLOP/s %5.1f %% of peak, workspace %zu bytes\n", t->text,
+           clattn_plan_variant(t->plan), ms, t->ms[0], gflops, 100 * gflops / peak,
+           clattn_plan_workspace_bytes(t->plan));
+    for (uint32_t j = 0; j < t->n_bindings; j++) clReleaseMemObject(t->binding[j].mem);
+    clattn_plan_destroy(t->plan);
+  }
+  clReleaseMemObject(b.peak_out);
+  clReleaseKernel(b.peak);
+  clReleaseCommandQueue(b.queue);
+  clattn_context_destroy(b.context);
+  return 0;
+}

@@ -1,0 +1,268 @@
+/* Planning: validate, select, build, warm up. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "objects.h"
+#include "validate.h"
+
+static double now_ms(void)
+{
+  struct timespec t;
+#ifdef CLOCK_MONOTONIC
+  clock_gettime(CLOCK_MONOTONIC, &t); /* a step of the wall clock is no build time */
+#else
+  timespec_get(&t, TIME_UTC);
+#endif
+  return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* Launches each kernel that was never launched, so that no run compiles. One plan at a time: CLBlast and some drivers
+ * compile inside a first launch and do not expect company. */
+static clattn_status warm_up(clattn_plan *plan, ca_program *const *program, clattn_report *report)
+{
+  clattn_context *context = plan->context;
+  cl_command_queue queue = NULL;
+  clattn_status status = CLATTN_OK;
+  ca_lock *planning = context->parent ? &context->parent->planning : &context->planning;
+  ca_lock_take(planning);
+  for (uint32_t i = 0; i < plan->choice.n_launches && status == CLATTN_OK; i++) {
+    const char *name = plan->choice.launch[i].kernel;
+    if (program[i] && ca_program_is_warm(program[i], name)) continue;
+    cl_int error = CL_SUCCESS;
+    if (!queue) queue = clCreateCommandQueue(context->cl, context->device, 0, &error);
+    status = error ? ca_fail_cl(report, error, "a queue for first launches")
+                   : ca_launch_warm_up(&plan->problem, &plan->choice, i, plan->kernel[i], context->cl, queue, report);
+    if (status == CLATTN_OK && program[i]) ca_program_mark_warm(program[i], name);
+  }
+  for (uint32_t i = 0; i < plan->choice.n_launches && status == CLATTN_OK && queue; i++)
+    if (program[i]) ca_program_store(program[i]);
+  ca_lock_give(planning);
+  if (queue) clReleaseCommandQueue(queue);
+  return status;
+}
+
+/* Programs and kernels of one plan: found or built, checked against the facts, warmed up. */
+static clattn_status ready_plan(clattn_plan *plan, clattn_report *report)
+{
+  const double begin = now_ms();
+  clattn_context *context = plan->context;
+  ca_program *program[CA_MAX_LAUNCHES] = {NULL};
+  for (uint32_t i = 0; i < plan->choice.n_launches; i++) {
+    const ca_launch *launch = &plan->choice.launch[i];
+    if (launch->stage == CA_STAGE_clblast_gemm) continue;
+    clattn_program_origin origin;
+    CA_TRY(ca_program_get(context->programs, launch->source, launch->options, &program[i], &origin, report));
+    if (origin > plan->origin) plan->origin = origin;
+    CA_TRY(ca_program_kernel(program[i], launch->kernel, &plan->kernel[i], report));
+    CA_TRY(ca_launch_check(launch, plan->kernel[i], context->device, &context->facts, report));
+  }
+  CA_TRY(warm_up(plan, program, report));
+  plan->build_ms = now_ms() - begin;
+  return CLATTN_OK;
+}
+
+static void release_kernels(clattn_plan *plan)
+{
+  for (uint32_t i = 0; i < CA_MAX_LAUNCHES; i++) {
+    if (plan->kernel[i]) clReleaseKernel(plan->kernel[i]);
+    plan->kernel[i] = NULL;
+  }
+}
+
+/* A variant that this driver cannot build or launch is no reason to refuse what another one can do. Whoever works on
+ * the kernels of a folder wants to see the compiler's message instead. */
+static bool may_try_another(const clattn_plan *plan, clattn_status status)
+{
+  if (status == CLATTN_UNSUPPORTED) return true;
+  return status == CLATTN_BUILD_FAILED && !ca_program_cache_kernel_dir(plan->context->programs);
+}
+
+/* Selects and readies, one variant after the other until one is ready. What is told in the end is the first failure's
+ * report, with all refusals. */
+static clattn_status choose_and_ready(clattn_plan *plan, const ca_problem *asked, clattn_report *report)
+{
+  clattn_context *context = plan->context;
+  char failed[CA_SELECTION_BYTES] = "";
+  clattn_report first, now;
+  ca_problem problem = *asked;
+  problem.failed = failed;
+  ca_report_clear(&first);
+  for (;;) {
+    ca_report_clear(&now);
+    ca_lock_take(&context->judging);
+    clattn_status status = ca_select(&problem, &context->facts, &plan->choice, plan->selection, &now);
+    ca_lock_give(&context->judging);
+    const bool selected = status == CLATTN_OK;
+    if (selected) status = ready_plan(plan, &now);
+    if (status != CLATTN_OK && first.status == CLATTN_OK) first = now;
+    const size_t used = strlen(failed);
+    const int line = snprintf(failed + used, sizeof failed - used, "%s: %.150s\n", plan->choice.id, now.message);
+    if (status != CLATTN_OK && selected && may_try_another(plan, status) && (size_t)line < sizeof failed - used) {
+      release_kernels(plan);
+      continue;
+    }
+    if (status != CLATTN_OK && !selected && used) ca_report_line(&first, "%s", now.detail);
+    if (report) *report = status == CLATTN_OK ? now : first;
+    return status == CLATTN_OK ? status : first.status;
+  }
+}
+
+/* From a checked problem to a plan. */
+static clattn_status make_plan(clattn_context *context, const ca_problem *problem, clattn_weights *weights,
+                               double begin, clattn_plan **out, clattn_report *report)
+{
+  clattn_plan *plan = calloc(1, sizeof *plan);
+  if (!plan) return ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "a plan of %zu bytes", sizeof *plan);
+  plan->context = ca_context_retain(context);
+  plan->weights = weights ? ca_weights_retain(weights) : NULL;
+  plan->problem = *problem;
+  plan->problem.variant = NULL;
+  ca_lock_init(&plan->launching);
+  const clattn_status status = choose_and_ready(plan, problem, report);
+  if (status != CLATTN_OK) {
+    clattn_plan_destroy(plan);
+    return status;
+  }
+  plan->plan_ms = now_ms() - begin;
+  *out = plan;
+  return CLATTN_OK;
+}
+
+static clattn_status check_arguments(const clattn_context *context, clattn_plan **plan, clattn_report *report)
+{
+  ca_report_clear(report);
+  if (!plan) return ca_fail(report, CLATTN_INVALID_ARGUMENT, "plan is NULL");
+  *plan = NULL;
+  if (!context) return ca_fail(report, CLATTN_INVALID_ARGUMENT, "context is NULL");
+  return CLATTN_OK;
+}
+
+clattn_status clattn_plan_attention(clattn_context *context, const clattn_attention_desc *desc, clattn_plan **plan,
+                                    clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  CA_TRY(check_arguments(context, plan, report));
+  CA_TRY(ca_validate_attention(desc, &problem, report));
+  return make_plan(context, &problem, NULL, begin, plan, report);
+}
+
+clattn_status clattn_plan_scores(clattn_context *context, const clattn_attention_desc *desc, clattn_plan **plan,
+                                 clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  CA_TRY(check_arguments(context, plan, report));
+  CA_TRY(ca_validate_scores(desc, &problem, report));
+  return make_plan(context, &problem, NULL, begin, plan, report);
+}
+
+clattn_status clattn_plan_softmax(clattn_context *context, const clattn_softmax_desc *desc, clattn_plan **plan,
+                                  clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  CA_TRY(check_arguments(context, plan, report));
+  CA_TRY(ca_validate_softmax(desc, &problem, report));
+  return make_plan(context, &problem, NULL, begin, plan, report);
+}
+
+clattn_status clattn_plan_values(clattn_context *context, const clattn_values_desc *desc, clattn_plan **plan,
+                                 clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  CA_TRY(check_arguments(context, plan, report));
+  CA_TRY(ca_validate_values(desc, &problem, report));
+  return make_plan(context, &problem, NULL, begin, plan, report);
+}
+
+clattn_status clattn_plan_projection(clattn_context *context, const clattn_projection_desc *desc, clattn_plan **plan,
+                                     clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  CA_TRY(check_arguments(context, plan, report));
+  if (!desc) return ca_fail(report, CLATTN_INVALID_ARGUMENT, "clattn_projection_desc is NULL");
+  clattn_weights *weights = NULL;
+  if (desc->struct_size >= sizeof *desc) memcpy(&weights, &desc->weights, sizeof weights);
+  if (weights && weights->context->cl != context->cl)
+    return ca_fail(report, CLATTN_INVALID_ARGUMENT, "weights belong to another context");
+  CA_TRY(ca_validate_projection(desc, weights ? &weights->tensor : NULL, &problem, report));
+  return make_plan(context, &problem, weights, begin, plan, report);
+}
+
+clattn_status clattn_plan_merge(clattn_context *context, const clattn_merge_desc *desc, clattn_plan **plan,
+                                clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  CA_TRY(check_arguments(context, plan, report));
+  CA_TRY(ca_validate_merge(desc, &problem, report));
+  return make_plan(context, &problem, NULL, begin, plan, report);
+}
+
+void clattn_plan_destroy(clattn_plan *plan)
+{
+  if (!plan) return;
+  release_kernels(plan);
+  clattn_weights_destroy(plan->weights);
+  clattn_context_destroy(plan->context);
+  ca_lock_destroy(&plan->launching);
+  free(plan);
+}
+
+size_t clattn_plan_workspace_bytes(const clattn_plan *plan) { return plan ? plan->choice.workspace_bytes : 0; }
+const char *clattn_plan_variant(const clattn_plan *plan) { return plan ? plan->choice.id : ""; }
+const char *clattn_variant_name(uint32_t index) { return ca_variant_name(index); }
+
+clattn_status clattn_plan_get_info(const clattn_plan *plan, clattn_plan_info *info)
+{
+  if (!plan || !info) return CLATTN_INVALID_ARGUMENT;
+  if (info->struct_size < sizeof *info) return CLATTN_INVALID_STRUCT;
+  *info = (clattn_plan_info){
+      .struct_size = info->struct_size,
+      .origin = (int32_t)plan->origin,
+      .variant = plan->choice.id,
+      .selection = plan->selection,
+      .workspace_bytes = plan->choice.workspace_bytes,
+      .plan_ms = plan->plan_ms,
+      .build_ms = plan->build_ms,
+      .kernels = plan->choice.n_launches,
+  };
+  return CLATTN_OK;
+}
+
+size_t ca_plan_slot_bytes(const clattn_plan *plan, int32_t slot)
+{
+  if (slot == CLATTN_WORKSPACE) return plan->choice.workspace_bytes;
+  const ca_tensor *t = &plan->problem.tensor[slot];
+  return (size_t)t->span_elems * ca_dtype_bytes(t->dtype);
+}
+
+bool ca_plan_wants(const clattn_plan *plan, int32_t slot)
+{
+  return plan->problem.tensor[slot].present && !(slot == CLATTN_W && plan->weights);
+}
+
+clattn_status clattn_plan_slot(const clattn_plan *plan, uint32_t index, clattn_slot_info *info)
+{
+  if (!plan || !info) return CLATTN_INVALID_ARGUMENT;
+  uint32_t at = 0;
+  for (int32_t slot = 1; slot < CLATTN_SLOT_COUNT; slot++) {
+    const bool workspace = slot == CLATTN_WORKSPACE && plan->choice.workspace_bytes;
+    if (!workspace && !ca_plan_wants(plan, slot)) continue;
+    if (at++ != index) continue;
+    const ca_tensor *t = &plan->problem.tensor[slot];
+    *info =
+        (clattn_slot_info){.slot = slot,
+                           .output = workspace || t->output,
+                           .optional = workspace,
+                           .align = workspace ? (int32_t)plan->choice.real_bytes : (int32_t)ca_dtype_bytes(t->dtype),
+                           .bytes = ca_plan_slot_bytes(plan, slot)};
+    return CLATTN_OK;
+  }
+  return CLATTN_INVALID_ARGUMENT;
+}

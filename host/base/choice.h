@@ -1,0 +1,42 @@
+/* What the planner chose: a variant and the launches it consists of. Pure data; `program` and `enqueue` carry it out.
+ */
+#ifndef CA_BASE_CHOICE_H
+#define CA_BASE_CHOICE_H
+
+#include "facts.h"
+#include "problem.h"
+
+/* The contract that a kernel keeps: its arguments and meaning, the same in every family (kernels/README.md). The order
+ * of its buffers is in stages.def. */
+typedef enum ca_stage {
+#define CA_STAGE(name, args, n_slots, ...) CA_STAGE_##name,
+#include "stages.def"
+#undef CA_STAGE
+  CA_STAGE_clblast_gemm, /* no kernel of ours: x w^T into the workspace, by CLBlast */
+  CA_STAGE_COUNT
+} ca_stage;
+
+#define CA_MAX_LAUNCHES 4
+#define CA_VARIANT_ID_BYTES 96
+#define CA_OPTIONS_BYTES 384
+
+/* One kernel launch. */
+typedef struct ca_launch {
+  ca_stage stage;
+  const char *source;             /* program file, "tiled_attention.cl" */
+  const char *kernel;             /* "tiled_attention" */
+  char options[CA_OPTIONS_BYTES]; /* "-DP_TILE_Q=32 ..." */
+  uint32_t dims;
+  size_t groups[3], local[3]; /* work-groups and their size; groups of 0: nothing to do */
+  size_t local_memory_bytes;  /* by the family's formula, which its acceptor held against the device */
+} ca_launch;
+
+typedef struct ca_choice {
+  char id[CA_VARIANT_ID_BYTES];
+  uint32_t n_launches;
+  ca_launch launch[CA_MAX_LAUNCHES];
+  size_t workspace_bytes; /* dense [B,HQ,SQ,SK] of real_bytes for the stages; [B*S,N] for clblast; else 0 */
+  size_t real_bytes;      /* of a number of the computation: 4, or 8 where it is done in double */
+} ca_choice;
+
+#endif

@@ -1,0 +1,70 @@
+/* A checked, normalised problem: what `validate` makes of a public descriptor, and all that the rooms behind it read.
+ * Every tensor is seen with four dimensions; defaults are resolved; nothing here is OpenCL. */
+#ifndef CA_BASE_PROBLEM_H
+#define CA_BASE_PROBLEM_H
+
+#include <stdbool.h>
+
+#include "ca_shared.h"
+#include "clattn/types.h"
+
+typedef enum ca_operation {
+  CA_OP_PROJECTION,
+  CA_OP_SCORES,    /* q, k -> qk */
+  CA_OP_SOFTMAX,   /* a -> p, lse */
+  CA_OP_VALUES,    /* p, v -> y */
+  CA_OP_STAGED,    /* q, k, v -> y by the three stages */
+  CA_OP_ATTENTION, /* q, k, v -> y, fused */
+  CA_OP_MERGE,     /* y1, lse1, y2, lse2 -> y, lse */
+  CA_OP_COUNT
+} ca_operation;
+
+/* One tensor of a problem. present == false: absent, all else is zero. */
+typedef struct ca_tensor {
+  bool present, output;
+  int32_t dtype;
+  int64_t dim[4], stride[4]; /* elements */
+  int64_t span_elems;        /* from the first element to one past the last; 0 when empty */
+} ca_tensor;
+
+typedef struct ca_attention_problem {
+  int64_t b, hq, hk, sq, sk, dk, dv, past; /* sk counts the past too */
+  bool causal;
+  int64_t offset, window_left, window_right; /* -1 = unbounded */
+  int32_t mask_kind;                         /* CA_MASK_* */
+  int64_t mask_len;
+  int32_t qk_mode; /* CA_QK_*; CA_QK_NONE without qk */
+  int32_t softmax_precision;
+  double scale, softcap;
+} ca_attention_problem;
+
+typedef struct ca_projection_problem {
+  int64_t b, s, e, h, d;
+  bool interleaved;
+  int64_t rotary_dim; /* 0 = no rotation */
+  int64_t position_offset;
+  int32_t cache_rank;
+} ca_projection_problem;
+
+typedef struct ca_problem {
+  ca_operation operation;
+  int32_t path;        /* clattn_path, for CA_OP_ATTENTION as it was asked for */
+  const char *variant; /* NULL or a leading part of an id; borrowed from the descriptor */
+  const char *failed;  /* NULL, or lines "ID: why" of variants that were chosen before and could not be made */
+  ca_tensor tensor[CLATTN_SLOT_COUNT]; /* by slot */
+  union {
+    ca_attention_problem attention; /* scores, softmax, values, staged, attention, merge */
+    ca_projection_problem projection;
+  };
+} ca_problem;
+
+/* Elements of a tensor, all dimensions multiplied; a present tensor's product is known not to overflow. */
+int64_t ca_tensor_elems(const ca_tensor *t);
+
+/* "f32", "f16": what a variant id calls the problem's types. */
+const char *ca_dtype_text(int32_t dtype);
+size_t ca_dtype_bytes(int32_t dtype);
+const char *ca_slot_text(int32_t slot);
+const char *ca_operation_text(ca_operation operation);
+
+#endif

@@ -1,0 +1,241 @@
+#include "family.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arith.h"
+#include "quirks.h"
+
+/* PoCL compiles a kernel once more for a grid of this many work-items or more in one dimension, at the first such
+ * launch; a CPU gains nothing from a larger grid. */
+#define CPU_GRID_LIMIT 65535
+#define GRID_LIMIT INT32_MAX
+
+bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  vsnprintf(reason, CA_REASON_BYTES, format, args);
+  va_end(args);
+  return false;
+}
+
+/* One name where all types agree, else all of them in the order of the slots. */
+static void types_text(const ca_problem *problem, const int32_t *slots, int count, char text[32])
+{
+  bool same = true;
+  for (int i = 1; i < count; i++) same = same && problem->tensor[slots[i]].dtype == problem->tensor[slots[0]].dtype;
+  text[0] = '\0';
+  for (int i = 0; i < (same ? 1 : count); i++) {
+    const size_t used = strlen(text);
+    snprintf(text + used, 32 - used, "%s", ca_dtype_text(problem->tensor[slots[i]].dtype));
+  }
+}
+
+void ca_plan_id(const ca_question *question, const char *tile_text, ca_choice *choice)
+{
+  static const int32_t attention_slots[4] = {CLATTN_Q, CLATTN_K, CLATTN_V, CLATTN_Y};
+  static const int32_t merge_slots[3] = {CLATTN_Y1, CLATTN_Y2, CLATTN_Y};
+  static const int32_t values_slots[2] = {CLATTN_V, CLATTN_Y};
+  static const int32_t projection_slots[2] = {CLATTN_X, CLATTN_W};
+  const ca_problem *problem = question->problem;
+  char types[32] = "f32", head[48] = "";
+  switch (question->operation) {
+  case CA_OP_PROJECTION:
+    types_text(problem, projection_slots, 2, types);
+    break;
+  case CA_OP_SOFTMAX:
+    break;
+  case CA_OP_MERGE:
+    types_text(problem, merge_slots, 3, types);
+    snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dv);
+    break;
+  case CA_OP_VALUES:
+    types_text(problem, values_slots, 2, types);
+    snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dv);
+    break;
+  case CA_OP_SCORES:
+    types_text(problem, attention_slots, 2, types);
+    snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dk);
+    break;
+  default:
+    types_text(problem, attention_slots, 4, types);
+    snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dk);
+    if (problem->attention.dv != problem->attention.dk)
+      snprintf(head, sizeof head, "_d%" PRId64 "v%" PRId64, problem->attention.dk, problem->attention.dv);
+  }
+  snprintf(choice->id, sizeof choice->id, "%s_%s_%s%s%s%s", question->family, ca_operation_text(question->operation),
+           types, head, tile_text ? "_" : "", tile_text ? tile_text : "");
+}
+
+const ca_tensor *ca_plan_f64_tensor(const ca_problem *problem, int32_t *slot)
+{
+  for (*slot = 1; *slot < CLATTN_SLOT_COUNT; ++*slot) {
+    const ca_tensor *t = &problem->tensor[*slot];
+    if (t->present && t->dtype == CLATTN_F64) return t;
+  }
+  return NULL;
+}
+
+/* A family that computes in float32. The hint of a precision yields to a family that the caller names. */
+static bool float_suffices(const ca_question *question, char reason[CA_REASON_BYTES])
+{
+  int32_t slot;
+  if (ca_plan_f64_tensor(question->problem, &slot))
+    return ca_refuse(reason, "%s is f64, and %s computes in float32", ca_slot_text(slot), question->family);
+  if (ca_plan_hints_double(question) && question->facts->has_f64 && !question->forced)
+    return ca_refuse(reason, "softmax_precision is 11 (float64), and %s computes in float32", question->family);
+  return true;
+}
+
+bool ca_plan_hints_double(const ca_question *question)
+{
+  return question->operation != CA_OP_PROJECTION && question->problem->attention.softmax_precision == 11;
+}
+
+static bool fits_32_bits(const char *name, int64_t value, char reason[CA_REASON_BYTES])
+{
+  if (value > INT32_MAX) return ca_refuse(reason, "%s is %" PRId64 ", the limit is %d", name, value, INT32_MAX);
+  return true;
+}
+
+bool ca_plan_product(const char *name, const int64_t *factor, int count, char reason[CA_REASON_BYTES])
+{
+  int64_t product = 1;
+  for (int i = 0; i < count; i++)
+    if (!ca_mul(product, factor[i], &product)) return ca_refuse(reason, "%s has more than 2^63 elements", name);
+  return true;
+}
+
+static bool sizes_fit(const ca_question *question, char reason[CA_REASON_BYTES])
+{
+  if (question->operation == CA_OP_PROJECTION) {
+    const ca_projection_problem *p = &question->problem->projection;
+    const int64_t outputs[4] = {p->b, p->s, p->h, p->d};
+    return fits_32_bits("B", p->b, reason) && fits_32_bits("S", p->s, reason) && fits_32_bits("E", p->e, reason) &&
+           ca_plan_product("y", outputs, 4, reason) && fits_32_bits("N", p->h * p->d, reason) &&
+           fits_32_bits("rows of cos_cache", question->problem->tensor[CLATTN_COS_CACHE].dim[0], reason);
+  }
+  const ca_attention_problem *a = &question->problem->attention;
+  const int64_t scores[4] = {a->b, a->hq, a->sq, a->sk}, outputs[4] = {a->b, a->hq, a->sq, a->dv};
+  return fits_32_bits("B", a->b, reason) && fits_32_bits("HQ", a->hq, reason) &&
+         ca_plan_product("the matrix of scores", scores, 4, reason) && ca_plan_product("y", outputs, 4, reason);
+}
+
+bool ca_plan_common(const ca_question *question, char reason[CA_REASON_BYTES])
+{
+  return float_suffices(question, reason) && ca_plan_sizes(question, reason);
+}
+
+/* Turns of the loops of one work-item go with keys times channels; this many leave every family below the limit. */
+#define MOST_LOOP_WORK (1 << 19)
+
+static bool loops_fit(const ca_question *question, char reason[CA_REASON_BYTES])
+{
+  if (!(question->facts->quirks & CA_QUIRK_BIT(short_loops)) || question->operation == CA_OP_PROJECTION ||
+      question->operation == CA_OP_MERGE)
+    return true;
+  const ca_attention_problem *a = &question->problem->attention;
+  const int64_t step = 16, work = a->sk * ((a->dk > a->dv ? a->dk : a->dv) + step);
+  if (work > MOST_LOOP_WORK)
+    return ca_refuse(reason, "%" PRId64 " keys are too many: this driver ends a work-item's loops after 65535 turns",
+                     a->sk);
+  return true;
+}
+
+bool ca_plan_sizes(const ca_question *question, char reason[CA_REASON_BYTES])
+{
+  const ca_problem *problem = question->problem;
+  if (!sizes_fit(question, reason) || !loops_fit(question, reason)) return false;
+  if (question->operation == CA_OP_ATTENTION && problem->attention.qk_mode != CA_QK_NONE)
+    return ca_refuse(reason, "qk is asked for, and the fused path has no scores to show");
+  /* The largest stage of stages.def has nine buffers. */
+  const size_t pointer = question->facts->address_bits == 32 ? 4 : 8;
+  const size_t struct_bytes =
+      question->operation == CA_OP_PROJECTION ? sizeof(ca_projection_args) : sizeof(ca_attention_args);
+  const uint64_t bytes = struct_bytes + 9 * pointer;
+  if (question->facts->max_parameter_bytes && bytes > question->facts->max_parameter_bytes)
+    return ca_refuse(reason, "needs %" PRIu64 " bytes of arguments, has %" PRIu64, bytes,
+                     question->facts->max_parameter_bytes);
+  return true;
+}
+
+int64_t ca_plan_rows(const ca_problem *problem)
+{
+  return problem->attention.b * problem->attention.hq * problem->attention.sq;
+}
+
+int64_t ca_plan_scores(const ca_problem *problem) { return ca_plan_rows(problem) * problem->attention.sk; }
+
+int64_t ca_plan_outputs(const ca_problem *problem) { return ca_plan_rows(problem) * problem->attention.dv; }
+
+bool ca_plan_writes(const ca_question *question)
+{
+  const ca_problem *problem = question->problem;
+  const bool lse = problem->tensor[CLATTN_LSE].present;
+  switch (question->operation) {
+  case CA_OP_PROJECTION:
+    return problem->projection.b * problem->projection.s * problem->projection.h * problem->projection.d > 0;
+  case CA_OP_SCORES:
+  case CA_OP_SOFTMAX:
+    return ca_plan_scores(problem) > 0 || (lse && ca_plan_rows(problem) > 0);
+  default:
+    return ca_plan_rows(problem) > 0;
+  }
+}
+
+bool ca_plan_workspace(const ca_question *question, int64_t elems, ca_choice *choice, char reason[CA_REASON_BYTES])
+{
+  int64_t bytes;
+  if (!ca_mul(elems, (int64_t)choice->real_bytes, &bytes) || (uint64_t)bytes > SIZE_MAX)
+    return ca_refuse(reason, "needs a workspace of %" PRId64 " numbers, more than can be addressed", elems);
+  const uint64_t limit = question->facts->max_alloc_bytes;
+  if (limit && (uint64_t)bytes > limit)
+    return ca_refuse(reason, "needs a workspace of %" PRId64 " bytes, the largest buffer has %" PRIu64, bytes, limit);
+  choice->workspace_bytes = (size_t)bytes;
+  return true;
+}
+
+bool ca_plan_score_workspace(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
+{
+  return ca_plan_workspace(question, ca_plan_scores(question->problem), choice, reason);
+}
+
+size_t ca_plan_groups(const ca_facts *facts, int64_t items, size_t group_size)
+{
+  const int64_t grid = facts->type == CA_DEVICE_CPU ? CPU_GRID_LIMIT - 1 : GRID_LIMIT;
+  const int64_t most = grid / (int64_t)group_size;
+  return (size_t)(items < most ? items : most);
+}
+
+ca_launch *ca_plan_launch(ca_choice *choice, ca_stage stage, const char *source, const char *kernel, size_t groups,
+                          size_t group_size, size_t local_memory_bytes)
+{
+  ca_launch *launch = &choice->launch[choice->n_launches++];
+  *launch = (ca_launch){.stage = stage,
+                        .source = source,
+                        .kernel = kernel,
+                        .dims = 1,
+                        .groups = {groups, 1, 1},
+                        .local = {group_size, 1, 1},
+                        .local_memory_bytes = local_memory_bytes};
+  return launch;
+}
+
+bool ca_plan_fits(const ca_facts *facts, size_t group_size, size_t local_memory_bytes, char reason[CA_REASON_BYTES])
+{
+  if (facts->work_group_size && group_size > facts->work_group_size)
+    return ca_refuse(reason, "needs work-groups of %zu, has %" PRIu64, group_size, facts->work_group_size);
+  if (facts->local_memory_bytes && local_memory_bytes > facts->local_memory_bytes)
+    return ca_refuse(reason, "needs %zu bytes of local memory, has %" PRIu64, local_memory_bytes,
+                     facts->local_memory_bytes);
+  return true;
+}
+
+size_t ca_plan_group_size(const ca_facts *facts)
+{
+  size_t size = 64;
+  while (size > 1 && facts->work_group_size && size > facts->work_group_size) size /= 2;
+  return size;
+}

@@ -1,0 +1,29 @@
+/* From a problem and a device's facts to the launches that solve it. Pure: no OpenCL, no environment, no clock. */
+#ifndef CA_PLAN_SELECT_H
+#define CA_PLAN_SELECT_H
+
+#include "choice.h"
+
+#define CA_SELECTION_BYTES 4096
+
+/* Walks the variants in order; the first that accepts wins. `selection` (may be NULL) receives one line a variant
+ * looked at: "ID: taken" or "ID: refused, needs 20480 bytes of local memory, has 16384"; on failure the same lines
+ * go to the report. An operation CA_OP_ATTENTION with path auto or staged becomes the three stages where it must.
+ * @error CLATTN_UNKNOWN_VARIANT (problem->variant matches nothing; the detail lists what there is),
+ * CLATTN_UNSUPPORTED (every match refused) */
+clattn_status ca_select(const ca_problem *problem, const ca_facts *facts, ca_choice *choice,
+                        char selection[CA_SELECTION_BYTES], clattn_report *report);
+
+/* "tiled_attention", in order of preference within each operation; NULL past the last. */
+const char *ca_variant_name(uint32_t index);
+
+/* How a projection variant wants its weights. */
+typedef struct ca_weights_layout {
+  int32_t dtype; /* storage type on the device; always [N,E] row-major, dense */
+} ca_weights_layout;
+
+/* The layout for weights [n,e] of type dtype, by the variant that a projection with float32 inputs would take. */
+clattn_status ca_select_weights(int64_t n, int64_t e, int32_t dtype, const char *variant, const ca_facts *facts,
+                                ca_weights_layout *layout, clattn_report *report);
+
+#endif

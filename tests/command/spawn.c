@@ -1,0 +1,75 @@
+#include "spawn.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The whole of a temporary file, as a text. */
+static char *slurp(FILE *stream)
+{
+  fseek(stream, 0, SEEK_END);
+  const long size = ftell(stream);
+  char *text = malloc((size_t)size + 1);
+  assert_non_null(text);
+  rewind(stream);
+  assert_int_equal(fread(text, 1, (size_t)size, stream), size);
+  text[size] = '\0';
+  fclose(stream);
+  return text;
+}
+
+spawned spawn_clattn(bool opencl, const char *const *argv)
+{
+  char *words[64] = {(char *)(uintptr_t)CLATTN_COMMAND_FILE};
+  int count = 1, state = 0;
+  for (; argv[count - 1]; count++) {
+    assert_true(count < 63);
+    words[count] = (char *)(uintptr_t)argv[count - 1];
+  }
+  FILE *out = tmpfile(), *err = tmpfile();
+  assert_non_null(out);
+  assert_non_null(err);
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    dup2(fileno(out), STDOUT_FILENO);
+    dup2(fileno(err), STDERR_FILENO);
+    if (!opencl) setenv("OCL_ICD_VENDORS", CLATTN_TEST_SCRATCH "/no-vendors", 1);
+    execv(words[0], words);
+    _exit(127);
+  }
+  assert_int_equal(waitpid(child, &state, 0), child);
+  return (spawned){
+      .status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state), .out = slurp(out), .err = slurp(err)};
+}
+
+void spawned_free(spawned *result)
+{
+  free(result->out);
+  free(result->err);
+}
+
+static bool as_wanted(const char *said, const char *wanted)
+{
+  return wanted ? strstr(said, wanted) != NULL : said[0] == '\0';
+}
+
+void assert_spawned(const spawned *result, int status, const char *in_out, const char *in_err)
+{
+  if (result->status == status && as_wanted(result->out, in_out) && as_wanted(result->err, in_err)) return;
+  /* Piece by piece: cmocka cuts long messages. */
+  print_error("wanted status %d, stdout with \"%s\", stderr with \"%s\"; got status %d\n--- stdout\n", status,
+              in_out ? in_out : "(nothing)", in_err ? in_err : "(nothing)", result->status);
+  fputs(result->out, stderr);
+  fputs("--- stderr\n", stderr);
+  fputs(result->err, stderr);
+  fail();
+}

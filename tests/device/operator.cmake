@@ -1,0 +1,11 @@
+# The operator beyond dense float32: pasts and presents, types, sizes at their ends, merging.
+foreach(subject extend types reach)
+  clattn_test_program(test_${subject} test_${subject}.c "" "" "")
+  foreach(variant reference tiled)
+    foreach(path staged fused)
+      clattn_test(NAME ${subject}_${variant}_${path} COMMAND test_${subject} ARGS ${variant} ${path} LABELS device)
+    endforeach()
+  endforeach()
+  clattn_test(NAME ${subject}_any_auto COMMAND test_${subject} ARGS any auto LABELS device)
+endforeach()
+clattn_test(NAME merge SOURCES test_merge.c LABELS device)

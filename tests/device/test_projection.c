@@ -1,0 +1,158 @@
+/* Projections by one family: test_projection VARIANT|any [FILTER]. */
+#include <stdio.h>
+#include <string.h>
+
+#include "asserts.h"
+#include "tester.h"
+
+static const char *variant;
+
+static const int64_t ladder[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129};
+enum { LADDER = sizeof ladder / sizeof ladder[0] };
+
+/* What a BLAS cannot take as it lies: NULL, or what the refusal says. */
+static const char *refusal_of_clblast(const projection_case *c)
+{
+  const bool w_is_rows = c->w_layout != LAYOUT_SPREAD && c->w_layout != LAYOUT_REVERSED;
+  if (c->x_layout != LAYOUT_DENSE) return "the rows of x do not lie at one distance";
+  if (!c->packed && c->w_type > CLATTN_F32) return "must be f32";
+  if (!c->packed && !w_is_rows) return "the rows of w do not lie at one distance";
+  return NULL;
+}
+
+static void run(void **state, const projection_case *c)
+{
+  const char *refusal = variant && !strcmp(variant, "clblast") ? refusal_of_clblast(c) : NULL;
+  if (refusal)
+    test_projection_refused(*state, c, variant, refusal);
+  else
+    test_projection(*state, c, variant);
+}
+
+/* For interpreters of kernels: few elements, every input. */
+static void test_small(void **state)
+{
+  run(state, &(projection_case){.b = 2,
+                                .s = 3,
+                                .e = 5,
+                                .h = 2,
+                                .d = 6,
+                                .bias = true,
+                                .rotary = ROTARY_IDS,
+                                .packed = true,
+                                .w_type = CLATTN_BF16,
+                                .y_layout = LAYOUT_GAPS});
+  run(state, &(projection_case){.s = 17, .e = 18, .h = 1, .d = 35, .w_type = CLATTN_F16, .packed = true});
+  run(state, &(projection_case){.s = 2,
+                                .e = 33,
+                                .h = 3,
+                                .d = 12,
+                                .rotary = ROTARY_OFFSET,
+                                .rotary_dim = 4,
+                                .interleaved = true,
+                                .y_is_flat = false});
+}
+
+static void test_sizes(void **state)
+{
+  for (int i = 0; i < LADDER; i++) {
+    run(state, &(projection_case){.s = ladder[i], .e = 33, .h = 2, .d = 17});
+    run(state, &(projection_case){.s = 9, .e = ladder[i], .h = 3, .d = 8, .bias = true});
+    run(state, &(projection_case){.s = 5, .e = 20, .h = 1, .d = ladder[i], .bias = true});
+    run(state,
+        &(projection_case){.b = 2, .s = ladder[LADDER - 1 - i], .e = ladder[i], .h = 2, .d = ladder[(i * 5) % LADDER]});
+  }
+  run(state, &(projection_case){.s = 3, .e = 2049, .h = 2, .d = 8});
+}
+
+static void test_weight_types(void **state)
+{
+  for (int32_t type = CLATTN_F32; type <= CLATTN_BF16; type++)
+    for (int bits = 0; bits < 8; bits++)
+      run(state, &(projection_case){.b = 2,
+                                    .s = 19,
+                                    .e = 48,
+                                    .h = 3,
+                                    .d = 12,
+                                    .w_type = type,
+                                    .bias = bits & 1,
+                                    .packed = (bits & 2) != 0,
+                                    .rotary = bits & 4 ? ROTARY_OFFSET : ROTARY_NONE,
+                                    .seed = (uint64_t)bits});
+}
+
+static void test_layouts(void **state)
+{
+  for (box_layout layout = LAYOUT_DENSE; layout <= LAYOUT_REVERSED; layout++)
+    for (int packed = 0; packed < 2; packed++) {
+      projection_case c = {
+          .b = 2, .s = 17, .e = 21, .h = 2, .d = 12, .bias = true, .packed = packed, .w_type = CLATTN_BF16};
+      c.y_layout = layout;
+      run(state, &c);
+      c.x_layout = layout;
+      run(state, &c);
+      c.w_layout = layout;
+      run(state, &c);
+      c.rotary = ROTARY_IDS;
+      c.cache_layout = layout;
+      run(state, &c);
+      c.rotary = ROTARY_NONE;
+      c.y_is_flat = true;
+      run(state, &c);
+    }
+}
+
+static void test_rotary(void **state)
+{
+  static const int64_t dims[][2] = {{8, 0}, {8, 2}, {8, 4}, {64, 0}, {64, 16}, {6, 6}, {2, 2}, {33, 32}, {128, 0}};
+  for (rotary_case rotary = ROTARY_OFFSET; rotary <= ROTARY_DENSE; rotary++)
+    for (int interleaved = 0; interleaved < 2; interleaved++)
+      for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
+        run(state, &(projection_case){.b = 2,
+                                      .s = 9,
+                                      .e = 24,
+                                      .h = 3,
+                                      .d = dims[i][0],
+                                      .rotary_dim = dims[i][1],
+                                      .rotary = rotary,
+                                      .interleaved = interleaved,
+                                      .bias = i % 2,
+                                      .position_offset = rotary == ROTARY_OFFSET ? (int64_t)(i * 3) : 0,
+                                      .y_layout = i % 3 ? LAYOUT_TOKENS : LAYOUT_GAPS,
+                                      .seed = i});
+}
+
+/* More tiles and elements than a launch has work-groups and work-items: each takes several in turn. */
+static void test_many_groups(void **state)
+{
+  run(state, &(projection_case){.s = 33333, .e = 2, .h = 2, .d = 3, .bias = true});
+  run(state, &(projection_case){.b = 3, .s = 11111, .e = 1, .h = 1, .d = 4, .rotary = ROTARY_OFFSET});
+}
+
+static void test_one_token(void **state)
+{
+  for (int32_t type = CLATTN_F32; type <= CLATTN_BF16; type++)
+    run(state, &(projection_case){.s = 1,
+                                  .e = 130,
+                                  .h = 5,
+                                  .d = 32,
+                                  .w_type = type,
+                                  .bias = true,
+                                  .rotary = ROTARY_OFFSET,
+                                  .position_offset = 77});
+}
+
+int main(int argc, char **argv)
+{
+  if (argc < 2) {
+    fprintf(stderr, "usage: %s VARIANT|any [FILTER]\n", argv[0]);
+    return 2;
+  }
+  variant = strcmp(argv[1], "any") ? argv[1] : NULL;
+  if (argc > 2) cmocka_set_test_filter(argv[2]);
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_small),        cmocka_unit_test(test_sizes),
+                                     cmocka_unit_test(test_weight_types), cmocka_unit_test(test_layouts),
+                                     cmocka_unit_test(test_rotary),       cmocka_unit_test(test_one_token),
+                                     cmocka_unit_test(test_many_groups)};
+  return cmocka_run_group_tests(tests, device_setup, device_teardown);
+}

@@ -1,0 +1,247 @@
+/* Storage types, alone and mixed, by one family on one path: test_types VARIANT|any PATH [FILTER]. float64 is computed
+ * by `reference`; another family has to refuse it. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "asserts.h"
+#include "tester.h"
+
+static way chosen;
+
+static void run(void **state, const attention_case *c) { test_attention(*state, c, &chosen); }
+
+static void sixteen_bits_mixed(void **state)
+{
+  for (int32_t q = CLATTN_F32; q <= CLATTN_BF16; q++)
+    for (int32_t k = CLATTN_F32; k <= CLATTN_BF16; k++)
+      run(state, &(attention_case){.b = 2,
+                                   .hq = 4,
+                                   .hk = 2,
+                                   .sq = 9,
+                                   .sk = 35,
+                                   .dk = 12,
+                                   .dv = 20,
+                                   .q_type = q,
+                                   .k_type = k,
+                                   .v_type = CLATTN_F32 + (q + k) % 3,
+                                   .y_type = CLATTN_F32 + (q + 2 * k) % 3,
+                                   .mask = q == k ? MASK_INFINITE : MASK_NONE,
+                                   .want_lse = true,
+                                   .causal = q < k});
+}
+
+/* A mask's type is its own, and so is that of qk. */
+static void masks_and_scores(void **state)
+{
+  /* The fused path shows no scores, and the family `vector` has no other: who shows them there is the library's choice.
+   */
+  const bool fused_alone = chosen.variant && !strncmp(chosen.variant, "vector", 6);
+  const way with_scores = {fused_alone ? NULL : chosen.variant,
+                           chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
+  for (int32_t mask = CLATTN_F32; mask <= CLATTN_BF16; mask++)
+    for (mask_case kind = MASK_ADDITIVE; kind <= MASK_LOWEST; kind++) {
+      /* A score beside -65504 is rounded to 2^-8, in any float32 sum. */
+      if (kind == MASK_LOWEST && mask == CLATTN_F16) continue;
+      attention_case c = {.sq = 9, .sk = 35, .mask = kind, .mask_type = mask, .want_lse = true};
+      run(state, &c);
+      c.want_qk = true;
+      c.qk_type = CLATTN_F32 + (mask + (int)kind) % 3;
+      c.qk_mode = (int)kind % 4;
+      if (kind != MASK_LOWEST) test_attention(*state, &c, &with_scores);
+    }
+}
+
+static bool computes_f64(void) { return !chosen.variant || !strncmp(chosen.variant, "reference", 9); }
+
+static void refuse(void **state)
+{
+  const device_under_test *d = *state;
+  clattn_report report;
+  clattn_plan *plan = NULL;
+  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
+  desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F64, 1, 1, 4, 8);
+  desc.variant = chosen.variant;
+  desc.path = chosen.path;
+  assert_status(CLATTN_UNSUPPORTED, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
+  char reason[64];
+  snprintf(reason, sizeof reason, "q is f64, and %.6s", chosen.variant); /* "tiled" and its tile, or "vector" */
+  reason[strcspn(reason, "/")] = '\0';
+  assert_holds(report.detail, reason);
+  assert_holds(report.detail, "computes in float32");
+}
+
+static void float64(void **state)
+{
+  if (!computes_f64()) {
+    refuse(state);
+    return;
+  }
+  const attention_case whole = {.b = 2,
+                                .hq = 4,
+                                .hk = 2,
+                                .sq = 9,
+                                .sk = 67,
+                                .dk = 12,
+                                .dv = 20,
+                                .q_type = CLATTN_F64,
+                                .lse_type = CLATTN_F64,
+                                .want_lse = true};
+  attention_case c = whole;
+  run(state, &c);
+  c.causal = true;
+  c.past = 5;
+  c.want_present = true;
+  run(state, &c);
+  for (mask_case mask = MASK_BOOL; mask <= MASK_INFINITE; mask++) {
+    c = whole;
+    c.mask = mask;
+    c.closed_rows = mask != MASK_ADDITIVE;
+    c.poison = POISON_UNSEEN;
+    run(state, &c);
+  }
+  c = whole;
+  c.softcap = 0.1; /* not a float32 */
+  c.has_scale = true;
+  c.scale = 0.3;
+  run(state, &c);
+  c.fill = FILL_LARGE;
+  run(state, &c);
+  c = whole;
+  c.sk = 5000;
+  run(state, &c);
+  for (box_layout layout = LAYOUT_TOKENS; layout <= LAYOUT_REVERSED; layout++) {
+    c = whole;
+    c.q_layout = c.k_layout = c.v_layout = c.y_layout = c.lse_layout = layout;
+    run(state, &c);
+  }
+}
+
+/* One float64 tensor, and all is computed in float64 and stored with one rounding. */
+static void float64_mixed(void **state)
+{
+  if (!computes_f64()) return;
+  for (int which = 0; which < 5; which++)
+    for (int32_t other = CLATTN_F32; other <= CLATTN_BF16; other++) {
+      attention_case c = {.hq = 2,
+                          .sq = 9,
+                          .sk = 33,
+                          .q_type = other,
+                          .k_type = other,
+                          .v_type = other,
+                          .y_type = other,
+                          .mask = MASK_ADDITIVE,
+                          .mask_type = other,
+                          .want_lse = true};
+      int32_t *const types[5] = {&c.q_type, &c.k_type, &c.v_type, &c.y_type, &c.mask_type};
+      *types[which] = CLATTN_F64;
+      run(state, &c);
+    }
+}
+
+static void float64_scores(void **state)
+{
+  if (!computes_f64()) return;
+  /* The fused path shows no scores, and the family `vector` has no other: who shows them there is the library's choice.
+   */
+  const bool fused_alone = chosen.variant && !strncmp(chosen.variant, "vector", 6);
+  const way with_scores = {fused_alone ? NULL : chosen.variant,
+                           chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
+  for (int mode = 0; mode < 4; mode++)
+    test_attention(*state,
+                   &(attention_case){.hq = 2,
+                                     .sq = 9,
+                                     .sk = 33,
+                                     .q_type = CLATTN_F64,
+                                     .softcap = 0.7,
+                                     .mask = MASK_INFINITE,
+                                     .want_qk = true,
+                                     .qk_mode = mode},
+                   &with_scores);
+  test_scores(*state, &(attention_case){.sq = 9, .sk = 33, .q_type = CLATTN_F64, .want_qk = true, .qk_mode = 3},
+              chosen.variant);
+}
+
+static void float64_stages(void **state)
+{
+  if (!computes_f64()) return;
+  for (int32_t a = 0; a < 2; a++)
+    for (int32_t p = 0; p < 2; p++) {
+      const int32_t in = a ? CLATTN_F64 : CLATTN_F32, out = p ? CLATTN_F64 : CLATTN_F32;
+      const attention_case c = {.hq = 2, .sq = 7, .sk = 70, .q_type = in, .v_type = CLATTN_F64, .y_type = out};
+      test_softmax(*state, &c, chosen.variant);
+      test_values(*state, &c, chosen.variant);
+    }
+}
+
+static void float64_projection(void **state)
+{
+  if (!computes_f64()) return;
+  static const int32_t types[][3] = {{CLATTN_F64, 0, 0},
+                                     {CLATTN_F64, CLATTN_F32, CLATTN_F32},
+                                     {CLATTN_F32, CLATTN_F64, CLATTN_BF16},
+                                     {CLATTN_F16, CLATTN_BF16, CLATTN_F64}};
+  for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+    for (int packed = 0; packed < 2; packed++)
+      test_projection(*state,
+                      &(projection_case){.b = 2,
+                                         .s = 9,
+                                         .e = 40,
+                                         .h = 3,
+                                         .d = 8,
+                                         .x_type = types[i][0],
+                                         .w_type = types[i][1],
+                                         .y_type = types[i][2],
+                                         .bias = true,
+                                         .packed = packed,
+                                         .rotary = packed ? ROTARY_NONE : ROTARY_IDS,
+                                         .interleaved = !packed && i % 2},
+                      chosen.variant);
+}
+
+/* The hint 11: float64 where the device has it, else float32 and the report says so. */
+static void precision(void **state)
+{
+  const device_under_test *d = *state;
+  static const int32_t hints[] = {0, 1, 10, 16, 11};
+  for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
+    clattn_report report;
+    clattn_plan *plan = NULL;
+    clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
+    desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F32, 1, 1, 4, 8);
+    desc.softmax_precision = hints[i];
+    desc.variant = chosen.variant;
+    desc.path = chosen.path;
+    assert_status(CLATTN_OK, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
+    clattn_plan_info info = {.struct_size = sizeof info};
+    assert_status(CLATTN_OK, clattn_plan_get_info(plan, &info), NULL);
+    const bool in_double = hints[i] == 11 && computes_f64() && device_has_f64(d);
+    const size_t scores = chosen.path == CLATTN_PATH_STAGED ? 4 * 4 : 0;
+    assert_int_equal(info.workspace_bytes, scores * (in_double ? sizeof(double) : sizeof(float)));
+    assert_int_equal(strstr(report.detail, "softmax_precision 11: computed in float32") != NULL,
+                     hints[i] == 11 && !in_double);
+    if (in_double) assert_holds(info.variant, "reference");
+    clattn_plan_destroy(plan);
+    run(state, &(attention_case){.sq = 9, .sk = 35, .softmax_precision = hints[i], .causal = true});
+  }
+}
+
+int main(int argc, char **argv)
+{
+  static const char *const paths[] = {"auto", "staged", "fused"};
+  chosen.path = -1;
+  for (int32_t i = 0; argc > 2 && i < 3; i++)
+    if (!strcmp(argv[2], paths[i])) chosen.path = i;
+  if (chosen.path < 0) {
+    fprintf(stderr, "usage: %s VARIANT|any auto|staged|fused [FILTER]\n", argv[0]);
+    return 2;
+  }
+  chosen.variant = strcmp(argv[1], "any") ? argv[1] : NULL;
+  if (argc > 3) cmocka_set_test_filter(argv[3]);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(sixteen_bits_mixed), cmocka_unit_test(masks_and_scores),   cmocka_unit_test(float64),
+      cmocka_unit_test(float64_mixed),      cmocka_unit_test(float64_scores),     cmocka_unit_test(float64_stages),
+      cmocka_unit_test(precision),          cmocka_unit_test(float64_projection),
+  };
+  return cmocka_run_group_tests(tests, device_setup, device_teardown);
+}

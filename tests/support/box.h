@@ -1,0 +1,59 @@
+/* A box: a tensor for a test, with its storage, what lies around its elements, and what is expected in it. */
+#ifndef TESTS_BOX_H
+#define TESTS_BOX_H
+
+#include <stdbool.h>
+
+#include "clattn/types.h"
+#include "device_under_test.h"
+#include "numerics.h"
+
+/* Where the elements lie. */
+typedef enum box_layout {
+  LAYOUT_DENSE,    /* outermost first: [B,H,S,D] */
+  LAYOUT_TOKENS,   /* the two middle dimensions swapped: [B,S,H,D]; of rank 3 the last two */
+  LAYOUT_GAPS,     /* dense order, but something else lies between rows, heads and batches */
+  LAYOUT_SPREAD,   /* with gaps, and every other element in the innermost dimension */
+  LAYOUT_REVERSED, /* innermost first: channels are farthest apart */
+  LAYOUT_SHARED,   /* inputs: dense, and the outermost dimension has stride 0 */
+  LAYOUT_CONSTANT, /* inputs: dense, and the innermost dimension has stride 0 */
+  LAYOUT_COUNT
+} box_layout;
+
+typedef struct box {
+  clattn_tensor view;
+  int32_t slot;
+  bool output;
+  int64_t lead_elems; /* before the first element */
+  int64_t all_elems;  /* of the storage */
+  void *storage;
+  double *dense;   /* inputs: the stored values; outputs: what is expected */
+  double *allowed; /* outputs: the largest error */
+  bool exact_infinities;
+} box;
+
+/* Makes the view and the storage: NaN (bool: true, int64: -1) wherever there is no element of an input, a pattern
+ * everywhere in an output. */
+void box_make(box *b, int32_t slot, int32_t dtype, int rank, const int64_t *dim, box_layout layout, bool output);
+void box_free(box *b);
+
+int64_t box_count(const box *b); /* elements of the view */
+
+/* Puts a value at an element, by its dense index, rounded to the box's type. */
+void box_put(box *b, int64_t dense_index, double value);
+
+/* Reads what is stored into b->dense (inputs, after box_put: views may share elements). */
+void box_gather(box *b);
+
+/* Fails the test if `storage`, read back from a run, differs from what is expected, or if a byte around the
+ * elements changed. `problem` repeats the case. */
+void box_check(const box *b, const void *storage, const char *problem);
+
+size_t box_bytes(const box *b); /* of the storage */
+size_t box_offset_bytes(const box *b);
+
+/* Runs a plan on all boxes, once on host memory and once on buffers with offsets, and checks the outputs of both; the
+ * two runs must agree bit by bit. */
+void boxes_run(const device_under_test *d, const clattn_plan *plan, const box *boxes, uint32_t n, const char *problem);
+
+#endif

@@ -1,0 +1,118 @@
+/* A tester is defaults plus overrides: a case says only what is special about it, zero is every field's default.
+ *
+ *   test_attention(d, &(attention_case){.sq = 17, .sk = 33, .causal = true}, &way);
+ *
+ * makes inputs from the seed in the layouts asked for, plans, runs on host memory and on buffers, and compares every
+ * output with the oracle by the formula of the accuracy section; a failure prints the case as a problem text. */
+#ifndef TESTS_TESTER_H
+#define TESTS_TESTER_H
+
+#include "box.h"
+#include "device_under_test.h"
+
+#define TESTER_EMPTY (-1) /* a size that is really 0 */
+
+typedef enum mask_case {
+  MASK_NONE,
+  MASK_BOOL,     /* three keys of ten are closed */
+  MASK_EDGES,    /* bool: every other row sees only keys from a place on that moves with it, the others only up to it */
+  MASK_ADDITIVE, /* order one */
+  MASK_INFINITE, /* additive, three of ten are -inf */
+  MASK_LOWEST,   /* 0 or the type's lowest finite value, as model files have it; row 1 of 4 is lowest everywhere */
+} mask_case;
+
+typedef enum fill_case {
+  FILL_RANDOM, /* q, k, v in [-1, 1) */
+  FILL_EQUAL,  /* every q and k the same, so all scores of a row are equal; every v the same */
+  FILL_LARGE,  /* scores to +-1e4 */
+} fill_case;
+
+typedef enum poison_case {
+  POISON_NONE,
+  POISON_UNSEEN,     /* NaN and infinities in every key and value that no query sees, and in every query without keys */
+  POISON_SEEN_KEY,   /* a NaN key in the last place: rows that see it have no finite output */
+  POISON_SEEN_VALUE, /* the same for a value, infinite */
+} poison_case;
+
+/* What runs it. A variant, here and below, is NULL (the library chooses), a leading part of an id, or FAMILY/TILE: that
+ * tile of that family, whatever the operation, types and head sizes. A tile that needs more registers or local memory
+ * for large values than there are may then be refused. */
+typedef struct way {
+  const char *variant;
+  int32_t path; /* clattn_path */
+} way;
+
+typedef struct attention_case {
+  int64_t b, hq, hk, sq, sk, dk, dv; /* 0: 1, 1, hq, 5, sq, 8, dk */
+  int64_t past;
+  int32_t q_type, k_type, v_type, y_type, qk_type, mask_type, lse_type; /* 0: float32, as q, as k, as q, as q,
+                                                                                 as q, float32 */
+  box_layout q_layout, k_layout, v_layout, y_layout, qk_layout, mask_layout, lse_layout;
+  mask_case mask;
+  int mask_rank;           /* 0: 4 */
+  unsigned mask_broadcast; /* bits: 1 batches, 2 heads, 4 queries share the mask */
+  int64_t mask_short;      /* keys that the mask's last dimension lacks */
+  bool closed_rows;        /* the mask closes every key for row 2 of 3 */
+  bool causal, has_offset, has_window, has_scale;
+  int64_t offset, window_left, window_right;
+  double scale, softcap;
+  bool want_lse, want_qk, want_present;
+  int qk_mode, softmax_precision;
+  const int64_t *nonpad; /* [B] */
+  fill_case fill;
+  poison_case poison;
+  uint64_t seed;
+} attention_case;
+
+void test_attention(const device_under_test *d, const attention_case *c, const way *w);
+
+/* The score stage alone: qk at c->qk_mode, lse with mode 3. */
+void test_scores(const device_under_test *d, const attention_case *c, const char *variant);
+
+/* The softmax stage alone on [B,HQ,SQ,SK] scores, some -inf, some rows all -inf; and the values stage on weights
+ * where three of ten are marked as not attended. Layouts: q_layout for a and p, v, y, lse. */
+void test_softmax(const device_under_test *d, const attention_case *c, const char *variant);
+void test_values(const device_under_test *d, const attention_case *c, const char *variant);
+
+typedef enum rotary_case { ROTARY_NONE, ROTARY_OFFSET, ROTARY_IDS, ROTARY_DENSE } rotary_case;
+
+typedef struct projection_case {
+  int64_t b, s, e, h, d;                      /* 0: 1, 5, 7, 1, 8 */
+  int32_t x_type, w_type, y_type, cache_type; /* 0: float32, as x, as x, as x */
+  box_layout x_layout, w_layout, y_layout, cache_layout;
+  bool y_is_flat;     /* y is [B,S,H*D] */
+  bool bias, packed;  /* packed: by clattn_weights_create */
+  rotary_case rotary; /* ids: position_ids, some outside the cache; dense: a cache [B,S,R/2] */
+  bool interleaved;
+  int64_t rotary_dim, position_offset;
+  uint64_t seed;
+} projection_case;
+
+void test_projection(const device_under_test *d, const projection_case *c, const char *variant);
+
+/* The case is refused with CLATTN_UNSUPPORTED, and the message holds the text. */
+void test_projection_refused(const device_under_test *d, const projection_case *c, const char *variant,
+                             const char *text);
+
+/* FAMILY/TILE as an id; anything else as it is. */
+typedef struct variant_id {
+  char text[128];
+} variant_id;
+const char *variant_named(const char *wish, const char *operation, const char *types_and_head, variant_id *id);
+
+/* True if the refusal is one that a tile may have: then there is nothing to run. */
+bool tile_may_refuse(const char *wish, int64_t dv, const clattn_report *report);
+
+/* A problem that is computed in float64: its errors are this many times smaller, before results are stored. */
+#define TESTER_F64_GAIN 0x1p-27
+
+/* Plans float64 on a device without it: fails the test unless that is refused by name. */
+void test_no_f64(clattn_status status, clattn_plan *plan, const clattn_report *report);
+
+/* The accuracy formula: 2e-6 max(1, sum) + 2^-22 s_abs sum, and one rounding to the output's type. */
+double accuracy_allowed(int32_t dtype, double want, double sum_abs, double s_abs);
+
+/* The same for what is computed in float64. */
+double accuracy_allowed_f64(int32_t dtype, double want, double sum_abs, double s_abs);
+
+#endif

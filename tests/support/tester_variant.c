@@ -1,0 +1,20 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "tester.h"
+
+enum { ANY_TILE_FITS = 128 /* channels of v */ };
+
+const char *variant_named(const char *wish, const char *operation, const char *types_and_head, variant_id *id)
+{
+  const char *tile = wish ? strchr(wish, '/') : NULL;
+  if (!tile) return wish;
+  snprintf(id->text, sizeof id->text, "%.*s_%s_%s_%s", (int)(tile - wish), wish, operation, types_and_head, tile + 1);
+  return id->text;
+}
+
+bool tile_may_refuse(const char *wish, int64_t dv, const clattn_report *report)
+{
+  const bool reason = strstr(report->message, "registers") || strstr(report->message, "local memory");
+  return wish && strchr(wish, '/') && dv > ANY_TILE_FITS && report->status == CLATTN_UNSUPPORTED && reason;
+}

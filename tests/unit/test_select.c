@@ -1,0 +1,301 @@
+/* What the planner chooses: tiles by limits and by size, stages, workspaces, launches, names. */
+#include "select_fixture.h"
+
+static void chooses_by_rule_on_every_device_on_record(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *facts, *fused, *staged, *projected;
+  } cases[] = {
+      {"rtx-4090", "tiled_attention_f32_d64_q64k64", "m64n64k16", "tiled_projection_f32bf16_m64n64k16"},
+      {"rx-7900xtx", "tiled_attention_f32_d64_q64k64", "m64n64k16", "tiled_projection_f32bf16_m64n64k16"},
+      {"arc-a770", "tiled_attention_f32_d64_q64k64", "m64n64k16", "tiled_projection_f32bf16_m64n64k16"},
+      {"mali-g78", "tiled_attention_f32_d64_q64k64", "m64n64k16", "tiled_projection_f32bf16_m64n64k16"},
+      {"pocl-avx512", "vector_attention_f32_d64_l16t6x4q256k144", "m32n32k16",
+       "vector_projection_f32bf16_l16t6x4m128n256"},
+      {"pocl-avx2", "vector_attention_f32_d64_l8t4x3q96k144", "m32n32k16", "vector_projection_f32bf16_l8t4x3m48n256"},
+      {"intel-cpu", "vector_attention_f32_d64_l16t6x4q256k144", "m32n32k16",
+       "vector_projection_f32bf16_l16t6x4m128n256"},
+      {"llvmpipe", "tiled_attention_f32_d64_q32k32", "m32n32k16", "tiled_projection_f32bf16_m32n32k16"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const ca_facts facts = facts_of(cases[i].facts);
+    ca_problem problem = attention(1024, 1024, 64, 64);
+    char want[CA_VARIANT_ID_BYTES];
+    assert_string_equal(cases[i].fused, chosen(&problem, &facts).id);
+    problem.path = CLATTN_PATH_STAGED;
+    snprintf(want, sizeof want, "tiled_staged_f32_d64_%s", cases[i].staged);
+    assert_string_equal(want, chosen(&problem, &facts).id);
+    problem = projection(1, 1024, 576, 16, 64, CLATTN_BF16);
+    assert_string_equal(cases[i].projected, chosen(&problem, &facts).id);
+  }
+}
+
+/* Every choice keeps within the limits it was given, and only work-groups under 64 are left to the reference. */
+static void every_limit_gets_a_variant_that_keeps_it(void **state)
+{
+  (void)state;
+  static const uint64_t local_bytes[] = {16384, 32768, 49152, 65536};
+  static const int64_t channels[] = {1, 32, 40, 64, 80, 96, 128, 192, 256, 500, 512};
+  static const ca_device_type types[] = {CA_DEVICE_GPU, CA_DEVICE_CPU};
+  ca_facts facts = plain_gpu();
+  for (int cpu = 0; cpu < 2; cpu++)
+    for (size_t l = 0; l < 4; l++)
+      for (uint64_t group = 32; group <= 1024; group *= 2)
+        for (size_t d = 0; d < sizeof channels / sizeof channels[0]; d++)
+          for (int path = CLATTN_PATH_STAGED; path <= CLATTN_PATH_FUSED; path++) {
+            facts.type = types[cpu];
+            facts.local_memory_bytes = local_bytes[l];
+            facts.work_group_size = group;
+            ca_problem problem = attention(300, 300, channels[d], channels[d]);
+            problem.path = path;
+            const ca_choice choice = chosen(&problem, &facts);
+            assert_int_equal(group >= 64 ? 't' : 'r', choice.id[0]);
+            for (uint32_t n = 0; n < choice.n_launches; n++) {
+              assert_true(choice.launch[n].local[0] <= group);
+              assert_true(choice.launch[n].local_memory_bytes <= local_bytes[l]);
+              assert_true(choice.launch[n].groups[0] > 0);
+              assert_true(choice.launch[n].groups[0] * choice.launch[n].local[0] <= INT32_MAX);
+            }
+          }
+}
+
+static void local_memory_decides_the_tile(void **state)
+{
+  (void)state;
+  static const struct {
+    uint64_t local_bytes;
+    const char *tile;
+  } cases[] = {{65536, "q64k64"}, {49152, "q64k64"}, {32768, "q64k64"}, {24576, "q32k64"}, {16384, "q32k32"}};
+  ca_facts facts = plain_gpu();
+  const ca_problem problem = attention(1024, 1024, 128, 128);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    facts.local_memory_bytes = cases[i].local_bytes;
+    assert_holds(chosen(&problem, &facts).id, cases[i].tile);
+  }
+}
+
+static void few_rows_and_few_tiles_take_small_tiles(void **state)
+{
+  (void)state;
+  ca_facts facts = plain_gpu();
+  ca_problem problem = attention(1, 1000, 64, 64);
+  assert_holds(chosen(&problem, &facts).id, "_q16k64");
+  problem = attention(40, 1000, 64, 64);
+  assert_holds(chosen(&problem, &facts).id, "_q64k64");
+  facts.compute_units = 100; /* 2 x 8 heads x ceil(256 / 64) = 64 tiles, or 128 of 32 rows */
+  problem = attention(256, 1000, 64, 64);
+  assert_holds(chosen(&problem, &facts).id, "_q32k64");
+}
+
+static void staged_attention_is_three_launches_and_a_workspace(void **state)
+{
+  (void)state;
+  const ca_facts facts = facts_of("pocl-avx512");
+  ca_problem problem = with_qk(attention(100, 200, 64, 32), CA_QK_MASKED);
+  const ca_choice choice = chosen(&problem, &facts); /* path auto: qk asks for the stages */
+  assert_string_equal("tiled_staged_f32_d64v32_m32n32k16", choice.id);
+  assert_int_equal(3, choice.n_launches);
+  assert_int_equal(CA_STAGE_scores, choice.launch[0].stage);
+  assert_int_equal(CA_STAGE_softmax, choice.launch[1].stage);
+  assert_int_equal(CA_STAGE_values, choice.launch[2].stage);
+  assert_int_equal(2 * 8 * 100 * 200 * 4, choice.workspace_bytes);
+  for (int i = 1; i < 3; i++) { /* one program for all */
+    assert_string_equal(choice.launch[0].source, choice.launch[i].source);
+    assert_string_equal(choice.launch[0].options, choice.launch[i].options);
+  }
+}
+
+static void scores_need_a_workspace_for_probabilities_only(void **state)
+{
+  (void)state;
+  const ca_facts facts = plain_gpu();
+  for (int32_t mode = CA_QK_SCALED; mode <= CA_QK_PROBABILITIES; mode++)
+    for (int family = 0; family < 2; family++) {
+      ca_problem problem = with_qk(attention(10, 20, 64, 64), mode);
+      problem.operation = CA_OP_SCORES;
+      problem.variant = family ? "reference" : "tiled";
+      const ca_choice choice = chosen(&problem, &facts);
+      const bool two = mode == CA_QK_PROBABILITIES;
+      assert_int_equal(two ? 2 : 1, choice.n_launches);
+      assert_int_equal(two ? 2 * 8 * 10 * 20 * 4 : 0, choice.workspace_bytes);
+    }
+}
+
+static void empty_tensors_need_few_launches_or_none(void **state)
+{
+  (void)state;
+  const ca_facts facts = plain_gpu();
+  for (int family = 0; family < 2; family++) {
+    const char *variant = family ? "reference" : "tiled";
+    ca_problem problem = attention(0, 20, 64, 64);
+    problem.variant = variant;
+    assert_int_equal(0, chosen(&problem, &facts).n_launches);
+    problem.path = CLATTN_PATH_STAGED;
+    assert_int_equal(0, chosen(&problem, &facts).n_launches);
+    problem = attention(10, 0, 64, 64); /* no key: y is zero, but it is written */
+    problem.variant = variant;
+    assert_int_equal(1, chosen(&problem, &facts).n_launches);
+    problem.path = CLATTN_PATH_STAGED;
+    const ca_choice choice = chosen(&problem, &facts);
+    assert_int_equal(CA_STAGE_values, choice.launch[choice.n_launches - 1].stage);
+    assert_int_equal(0, choice.workspace_bytes);
+    problem = projection(1, 0, 64, 2, 32, CLATTN_F32);
+    problem.variant = variant;
+    assert_int_equal(0, chosen(&problem, &facts).n_launches);
+  }
+}
+
+/* One launch more in every family, on every path, and alone where the query is empty. */
+static void present_keys_need_a_launch(void **state)
+{
+  (void)state;
+  const ca_facts facts = plain_gpu();
+  static const char *const variants[] = {"tiled", "reference"};
+  for (int path = CLATTN_PATH_STAGED; path <= CLATTN_PATH_FUSED; path++)
+    for (int sq = 0; sq < 2; sq++)
+      for (int family = 0; family < 2; family++) {
+        ca_problem problem = attention(sq, 20, 64, 64);
+        problem.variant = variants[family];
+        problem.path = path;
+        const uint32_t without = chosen(&problem, &facts).n_launches;
+        problem.tensor[CLATTN_PRESENT_VALUE] = dense(CLATTN_F32, 2, 4, 20, 64);
+        const ca_choice choice = chosen(&problem, &facts);
+        assert_int_equal(without + 1, choice.n_launches);
+        assert_int_equal(CA_STAGE_extend, choice.launch[without].stage);
+        assert_int_equal(2 * 4 * 20, choice.launch[without].groups[0]);
+      }
+}
+
+/* PoCL compiles again for a grid of 65,535 work-items; the kernels take their tiles in turn. */
+static void a_cpu_gets_a_grid_under_65535_items(void **state)
+{
+  (void)state;
+  const ca_facts facts = facts_of("pocl-avx2");
+  const ca_problem problem = attention(100000, 100, 64, 64);
+  const ca_choice choice = chosen(&problem, &facts);
+  assert_true(choice.launch[0].groups[0] * choice.launch[0].local[0] < 65535);
+}
+
+static void a_variant_is_any_leading_part_of_an_id(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *variant, *id;
+  } cases[] = {{"t", "tiled_attention_f32_d64_q64k64"},
+               {"tiled", "tiled_attention_f32_d64_q64k64"},
+               {"tiled_attention_f32_d64_q16k32", "tiled_attention_f32_d64_q16k32"},
+               {"tiled_staged", "tiled_staged_f32_d64_m64n64k16"},
+               {"tiled_staged_f32_d64_m16", "tiled_staged_f32_d64_m16n32k16"},
+               {"reference", "reference_attention_f32_d64"},
+               {"reference_staged", "reference_staged_f32_d64"},
+               {"reference_attention_f32_d64", "reference_attention_f32_d64"}};
+  const ca_facts facts = plain_gpu();
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    ca_problem problem = attention(1024, 1024, 64, 64);
+    problem.variant = cases[i].variant;
+    assert_string_equal(cases[i].id, chosen(&problem, &facts).id);
+  }
+}
+
+static void a_named_tile_is_taken_against_the_rules_of_preference(void **state)
+{
+  (void)state;
+  const ca_facts facts = facts_of("pocl-avx512");
+  ca_problem problem = attention(5, 5, 64, 64);
+  problem.variant = "tiled_attention_f32_d64_q64k64";
+  assert_string_equal(problem.variant, chosen(&problem, &facts).id);
+  problem.variant = "tiled";
+  assert_string_equal("tiled_attention_f32_d64_q32k32", chosen(&problem, &facts).id);
+}
+
+/* Functions compile faster where work-items run one by one; where they are joined to vectors a call costs dear. */
+static void only_a_cpu_that_prefers_vectors_gets_calls(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *facts, *option;
+  } cases[] = {{"pocl-avx512", "-DP_CALLS=1 "}, {"pocl-avx2", "-DP_CALLS=1 "}, {"intel-cpu", "-DP_CALLS=0 "},
+               {"llvmpipe", "-DP_CALLS=0 "},    {"mali-g78", "-DP_CALLS=0 "},  {"rtx-4090", "-DP_CALLS=0 "}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const ca_facts facts = facts_of(cases[i].facts);
+    ca_problem problem = attention(64, 64, 64, 64);
+    problem.variant = "tiled";
+    assert_holds(chosen(&problem, &facts).launch[0].options, cases[i].option);
+  }
+}
+
+static void ids_tell_types_and_sizes(void **state)
+{
+  (void)state;
+  const ca_facts facts = plain_gpu();
+  ca_problem problem = attention(64, 64, 64, 32);
+  problem.variant = "reference";
+  assert_string_equal("reference_attention_f32_d64v32", chosen(&problem, &facts).id);
+  problem.tensor[CLATTN_K].dtype = problem.tensor[CLATTN_V].dtype = CLATTN_F16;
+  assert_string_equal("reference_attention_f32f16f16f32_d64v32", chosen(&problem, &facts).id);
+  problem.operation = CA_OP_SOFTMAX;
+  assert_string_equal("reference_softmax_f32", chosen(&problem, &facts).id);
+  problem.operation = CA_OP_VALUES;
+  assert_string_equal("reference_values_f16f32_d32", chosen(&problem, &facts).id);
+}
+
+static void names_are_listed_in_order_of_preference(void **state)
+{
+  (void)state;
+  static const char *const want[] = {
+      "vector_projection",   "tiled_projection", "clblast_projection", "reference_projection",
+      "tiled_scores",        "reference_scores", "tiled_softmax",      "reference_softmax",
+      "tiled_values",        "reference_values", "vector_attention",   "tiled_attention",
+      "reference_attention", "tiled_staged",     "reference_staged",   "reference_merge"};
+  const uint32_t count = sizeof want / sizeof want[0];
+  for (uint32_t i = 0; i < count; i++) assert_string_equal(want[i], ca_variant_name(i));
+  assert_null(ca_variant_name(count));
+  assert_null(ca_variant_name(UINT32_MAX));
+}
+
+static void weights_keep_their_type_but_for_clblast(void **state)
+{
+  (void)state;
+  const ca_facts facts = plain_gpu();
+  clattn_report report = {.status = CLATTN_OK};
+  ca_weights_layout layout;
+  static const struct {
+    const char *variant;
+    int32_t dtype;
+  } cases[] = {{NULL, CLATTN_BF16},
+               {"tiled_projection_f32bf16_m32", CLATTN_BF16},
+               {"reference", CLATTN_BF16},
+               {"clblast", CLATTN_F32},
+               {"clblast_projection_f32", CLATTN_F32}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    assert_status(CLATTN_OK, ca_select_weights(8, 8, CLATTN_BF16, cases[i].variant, &facts, &layout, &report), &report);
+    assert_int_equal(cases[i].dtype, layout.dtype);
+  }
+  assert_status(CLATTN_UNKNOWN_VARIANT, ca_select_weights(8, 8, CLATTN_BF16, "vectors", &facts, &layout, &report),
+                &report);
+  assert_says(&report, "\"vectors\"");
+  assert_holds(report.detail, "tiled_projection");
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(chooses_by_rule_on_every_device_on_record),
+      cmocka_unit_test(every_limit_gets_a_variant_that_keeps_it),
+      cmocka_unit_test(local_memory_decides_the_tile),
+      cmocka_unit_test(few_rows_and_few_tiles_take_small_tiles),
+      cmocka_unit_test(staged_attention_is_three_launches_and_a_workspace),
+      cmocka_unit_test(scores_need_a_workspace_for_probabilities_only),
+      cmocka_unit_test(empty_tensors_need_few_launches_or_none),
+      cmocka_unit_test(present_keys_need_a_launch),
+      cmocka_unit_test(a_cpu_gets_a_grid_under_65535_items),
+      cmocka_unit_test(a_variant_is_any_leading_part_of_an_id),
+      cmocka_unit_test(a_named_tile_is_taken_against_the_rules_of_preference),
+      cmocka_unit_test(only_a_cpu_that_prefers_vectors_gets_calls),
+      cmocka_unit_test(ids_tell_types_and_sizes),
+      cmocka_unit_test(names_are_listed_in_order_of_preference),
+      cmocka_unit_test(weights_keep_their_type_but_for_clblast),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

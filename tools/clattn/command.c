@@ -1,0 +1,79 @@
+#include "command.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+void complain(const char *verb, const char *format, ...)
+{
+  va_list args;
+  fflush(stdout);
+  fprintf(stderr, "clattn %s: ", verb);
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fputc('\n', stderr);
+}
+
+int complain_usage(const char *verb, const char *format, ...)
+{
+  va_list args;
+  fprintf(stderr, "clattn %s: ", verb);
+  va_start(args, format);
+  vfprintf(stderr, format, args);
+  va_end(args);
+  fprintf(stderr, "; see clattn %s --help\n", verb);
+  return EXIT_USAGE;
+}
+
+int complain_option(const char *verb, int found, char **argv)
+{
+  const char *word = optind > 0 ? argv[optind - 1] : "";
+  if (found == ':') return complain_usage(verb, "option '%s' needs a value", word);
+  if (optopt && strncmp(word, "--", 2) == 0) return complain_usage(verb, "option '%s' takes no value", word);
+  if (optopt) return complain_usage(verb, "unknown option '-%c'", optopt);
+  return complain_usage(verb, "unknown option '%s'", word);
+}
+
+void show_detail(const clattn_report *report)
+{
+  for (const char *line = report->detail; *line;) {
+    const size_t length = strcspn(line, "\n");
+    if (length) fprintf(stderr, "  %.*s\n", (int)length, line);
+    line += length + (line[length] == '\n');
+  }
+}
+
+void print_json(cJSON *object)
+{
+  char *text = cJSON_PrintUnformatted(object);
+  if (text) puts(text);
+  cJSON_free(text);
+  cJSON_Delete(object);
+}
+
+bool flush_output(const char *verb)
+{
+  if (fflush(stdout) == 0 && !ferror(stdout)) return true;
+  complain(verb, "writing to stdout failed: %s", strerror(errno));
+  return false;
+}
+
+bool make_directory(const char *verb, const char *path)
+{
+  char *copy = strdup(path);
+  struct stat info;
+  for (char *slash = copy; copy && (slash = strchr(slash + 1, '/'));) {
+    *slash = '\0';
+    mkdir(copy, 0777);
+    *slash = '/';
+  }
+  free(copy);
+  if (mkdir(path, 0777) == 0 || (stat(path, &info) == 0 && S_ISDIR(info.st_mode))) return true;
+  complain(verb, "%s: cannot make the folder: %s", path, strerror(errno));
+  return false;
+}

@@ -1,0 +1,43 @@
+/* What the verbs of the command share: messages, options, exit statuses. */
+#ifndef CLATTN_TOOLS_COMMAND_H
+#define CLATTN_TOOLS_COMMAND_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "clattn/clattn.h"
+#include "safetensors.h"
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+typedef int verb_main(int argc, char **argv);
+verb_main verb_devices, verb_attend, verb_demo;
+
+#if defined(__GNUC__)
+#define COMMAND_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#else
+#define COMMAND_PRINTF(f, a)
+#endif
+
+/* "clattn VERB: text" on stderr. */
+void complain(const char *verb, const char *format, ...) COMMAND_PRINTF(2, 3);
+
+/* The same for a wrong command line, with a hint at --help; returns EXIT_USAGE. */
+int complain_usage(const char *verb, const char *format, ...) COMMAND_PRINTF(2, 3);
+
+/* What getopt_long found wrong with argv, as such a complaint. */
+int complain_option(const char *verb, int found, char **argv);
+
+/* The lines of a report's detail, indented, on stderr. */
+void show_detail(const clattn_report *report);
+
+/* One JSON object as a line on stdout; the object is deleted. */
+void print_json(cJSON *object);
+
+/* True; or false with a complaint when something written to stdout was lost. */
+bool flush_output(const char *verb);
+
+/* True where the folder is there, made with those above it if need be; or false with a complaint. */
+bool make_directory(const char *verb, const char *path);
+
+#endif

@@ -1,0 +1,32 @@
+#include "progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "device_run.h"
+
+enum { BAR_WIDTH = 30, LINE_WIDTH = 90, PATIENCE_MS = 1000 };
+
+void progress_begin(progress *bar, int total)
+{
+  *bar = (progress){.start_ms = clock_ms(), .total = isatty(STDERR_FILENO) ? total : 0};
+}
+
+void progress_show(progress *bar, const char *now)
+{
+  static const char marks[BAR_WIDTH + 1] = "##############################";
+  if (bar->total < 1 || clock_ms() - bar->start_ms < PATIENCE_MS) return;
+  const int filled = bar->done < bar->total ? BAR_WIDTH * bar->done / bar->total : BAR_WIDTH;
+  fprintf(stderr, "\r[%-*.*s] %d/%d %-40.40s", BAR_WIDTH, filled, marks, bar->done, bar->total, now);
+  fflush(stderr);
+  bar->shown = true;
+}
+
+void progress_advance(progress *bar) { bar->done++; }
+
+void progress_end(progress *bar)
+{
+  if (bar->shown) fprintf(stderr, "\r%*s\r", LINE_WIDTH, "");
+  fflush(stderr);
+  bar->shown = false;
+}

@@ -1,0 +1,10 @@
+/* Looks over JSON text before a parser allocates anything for it. */
+#ifndef CLATTN_TOOLS_JSON_SCAN_H
+#define CLATTN_TOOLS_JSON_SCAN_H
+
+#include "safetensors.h"
+
+/* Refuses what is too deep or has too many values, control characters, NUL in any form, and invalid UTF-8. */
+bool st_scan_json(const char *text, size_t size, st_error *error);
+
+#endif
