@@ -194,14 +194,22 @@ clattn_status clattn_context_pick(const char *want, const clattn_context_options
   return status;
 }
 
-static void describe_device(const ca_device *device, clattn_device_info *info)
+/* Of the caller's array, whose elements may be larger than this library knows them. */
+static clattn_device_info *device_info_at(clattn_device_info *out, uint32_t struct_size, uint32_t index)
+{
+  return (clattn_device_info *)(void *)((char *)out + (size_t)index * struct_size);
+}
+
+static void describe_device(const ca_device *device, uint32_t struct_size, clattn_device_info *info)
 {
   const ca_facts *f = &device->facts;
   static const char *const types[] = {[CA_DEVICE_OTHER] = "other",
                                       [CA_DEVICE_CPU] = "cpu",
                                       [CA_DEVICE_GPU] = "gpu",
                                       [CA_DEVICE_ACCELERATOR] = "accelerator"};
+  memset(info, 0, struct_size); /* what only a later version knows too */
   *info = (clattn_device_info){
+      .struct_size = struct_size,
       .platform = device->platform_index,
       .device = device->device_index,
       .score = device->score,
@@ -234,29 +242,37 @@ clattn_status clattn_devices(int probe, clattn_device_info *out, uint32_t capaci
   if (!count || (capacity && !out))
     return ca_fail(report, CLATTN_INVALID_ARGUMENT, "%s is NULL", count ? "out" : "count");
   *count = 0;
+  const uint32_t size = capacity ? out->struct_size : 0;
+  if (capacity && (size < sizeof *out || size % _Alignof(clattn_device_info)))
+    return ca_fail(report, CLATTN_INVALID_STRUCT,
+                   "clattn_device_info: struct_size is %u, must be at least %zu and a multiple of %zu: start from its "
+                   "_INIT macro",
+                   (unsigned)size, sizeof *out, _Alignof(clattn_device_info));
   ca_device *devices = NULL;
   uint32_t n = 0, matches = 0;
   CA_TRY(ca_devices_list(&devices, &n, report));
   *count = n;
   for (uint32_t i = 0; i < n && i < capacity; i++) {
-    describe_device(&devices[i], &out[i]);
-    if (!devices[i].facts.has_compiler) out[i].status = CLATTN_NO_COMPILER;
+    clattn_device_info *info = device_info_at(out, size, i);
+    describe_device(&devices[i], size, info);
+    if (!devices[i].facts.has_compiler) info->status = CLATTN_NO_COMPILER;
     if (!probe) continue;
     clattn_context *context = NULL;
     clattn_report why;
     ca_report_clear(&why);
-    out[i].status = open_candidate(&devices[i], NULL, &context, &why);
-    if (out[i].status != CLATTN_OK) snprintf(out[i].reason, sizeof out[i].reason, "%.255s", why.message);
+    info->status = open_candidate(&devices[i], NULL, &context, &why);
+    if (info->status != CLATTN_OK) snprintf(info->reason, sizeof info->reason, "%.255s", why.message);
     clattn_context_destroy(context);
   }
   const char *want = getenv("CLATTN_DEVICE");
   uint32_t *order = malloc(n * sizeof *order);
   if (order && ca_devices_order(devices, n, want && *want ? want : NULL, order, &matches, NULL) == CLATTN_OK)
-    for (uint32_t i = 0; i < matches && order[i] < capacity; i++) /* what is not in `out` may be better */
-      if (out[order[i]].status == CLATTN_OK) {
-        out[order[i]].taken = 1;
-        break;
-      }
+    for (uint32_t i = 0; i < matches && order[i] < capacity; i++) { /* what is not in `out` may be better */
+      clattn_device_info *info = device_info_at(out, size, order[i]);
+      if (info->status != CLATTN_OK) continue;
+      info->taken = 1;
+      break;
+    }
   free(order);
   free(devices);
   return CLATTN_OK;

@@ -250,6 +250,7 @@ bool ca_plan_wants(const clattn_plan *plan, int32_t slot)
 clattn_status clattn_plan_slot(const clattn_plan *plan, uint32_t index, clattn_slot_info *info)
 {
   if (!plan || !info) return CLATTN_INVALID_ARGUMENT;
+  if (info->struct_size < sizeof *info) return CLATTN_INVALID_STRUCT;
   uint32_t at = 0;
   for (int32_t slot = 1; slot < CLATTN_SLOT_COUNT; slot++) {
     const bool workspace = slot == CLATTN_WORKSPACE && plan->choice.workspace_bytes;
@@ -257,7 +258,8 @@ clattn_status clattn_plan_slot(const clattn_plan *plan, uint32_t index, clattn_s
     if (at++ != index) continue;
     const ca_tensor *t = &plan->problem.tensor[slot];
     *info =
-        (clattn_slot_info){.slot = slot,
+        (clattn_slot_info){.struct_size = info->struct_size,
+                           .slot = slot,
                            .output = workspace || t->output,
                            .optional = workspace,
                            .align = workspace ? (int32_t)plan->choice.real_bytes : (int32_t)ca_dtype_bytes(t->dtype),

@@ -76,8 +76,9 @@ CLATTN_API clattn_tensor clattn_bshd(clattn_dtype dtype, int64_t b, int64_t s, i
 CLATTN_API clattn_tensor clattn_dense(clattn_dtype dtype, int32_t rank, const int64_t *dim);
 
 /* Lists devices into out[0..capacity), in the loader's order; *count receives how many there are (out may be NULL
- * with capacity 0). probe != 0 also compiles and checks a small kernel on each.
- * @error CLATTN_NO_PLATFORM, CLATTN_NO_DEVICE @thread any @since 0.1 */
+ * with capacity 0). out[0].struct_size is set by the caller: start from CLATTN_DEVICE_INFO_INIT. probe != 0 also
+ * compiles and checks a small kernel on each.
+ * @error CLATTN_INVALID_ARGUMENT, _INVALID_STRUCT, _NO_PLATFORM, _NO_DEVICE @thread any @since 0.1 */
 CLATTN_API clattn_status clattn_devices(int probe, clattn_device_info *out, uint32_t capacity, uint32_t *count,
                                         clattn_report *report);
 
@@ -126,7 +127,8 @@ CLATTN_API size_t clattn_plan_workspace_bytes(const clattn_plan *plan);
 CLATTN_API const char *clattn_plan_variant(const clattn_plan *plan);
 /* info->struct_size is set by the caller. @since 0.1 */
 CLATTN_API clattn_status clattn_plan_get_info(const clattn_plan *plan, clattn_plan_info *info);
-/* The buffers of a run, index 0 upwards; CLATTN_INVALID_ARGUMENT past the last. @since 0.1 */
+/* The buffers of a run, index 0 upwards; info->struct_size is set by the caller.
+ * @error CLATTN_INVALID_ARGUMENT past the last, _INVALID_STRUCT @since 0.1 */
 CLATTN_API clattn_status clattn_plan_slot(const clattn_plan *plan, uint32_t index, clattn_slot_info *info);
 
 /* Enqueues one run. Bindings name each slot of the plan once; CLATTN_WORKSPACE may be left out (the run then makes

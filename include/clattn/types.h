@@ -250,15 +250,24 @@ typedef struct clattn_plan_info {
   uint32_t kernels; /* kernel launches of one run */
   uint32_t tuned;   /* 1: chosen by a tuned row, 0: by rule */
 } clattn_plan_info;
+#define CLATTN_PLAN_INFO_INIT                                                                                          \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_plan_info)                                                                  \
+  }
 
 /* One buffer that a plan wants. */
 typedef struct clattn_slot_info {
+  uint32_t struct_size;
   int32_t slot;     /* clattn_slot */
   int32_t output;   /* 1: written, 0: read */
   int32_t optional; /* 1: may be left unbound (the workspace) */
   int32_t align;    /* the offset must be a multiple of this many bytes */
   size_t bytes;     /* from the offset to the end of the view */
 } clattn_slot_info;
+#define CLATTN_SLOT_INFO_INIT                                                                                          \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_slot_info)                                                                  \
+  }
 
 /* Host memory for clattn_run_host. */
 typedef struct clattn_host_binding {
@@ -281,6 +290,7 @@ typedef void (*clattn_selftest_fn)(const clattn_selftest_row *row, void *user);
 
 /* One device as enumeration found it. */
 typedef struct clattn_device_info {
+  uint32_t struct_size;      /* of an array, the first element's is the caller's, and all have the same */
   uint32_t platform, device; /* the index P:D */
   clattn_status status;      /* CLATTN_OK, or why it cannot be taken (probe included, when asked for) */
   int32_t taken;             /* 1: the one that clattn_context_pick would take */
@@ -291,6 +301,10 @@ typedef struct clattn_device_info {
   uint64_t local_memory_bytes, global_memory_bytes, max_alloc_bytes, work_group_size;
   uint32_t has_f16, has_f64, has_subgroups, shares_host_memory;
 } clattn_device_info;
+#define CLATTN_DEVICE_INFO_INIT                                                                                        \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_device_info)                                                                \
+  }
 
 #ifdef __cplusplus
 }

@@ -244,7 +244,7 @@ static void listed_slots(void **state)
 {
   fixture *f = *state;
   static const int32_t order[] = {CLATTN_Q, CLATTN_K, CLATTN_V, CLATTN_Y, CLATTN_WORKSPACE};
-  clattn_slot_info info;
+  clattn_slot_info info = CLATTN_SLOT_INFO_INIT;
   for (uint32_t i = 0; i < 5; i++) {
     assert_int_equal(CLATTN_OK, clattn_plan_slot(f->plan, i, &info));
     assert_int_equal(info.slot, order[i]);
@@ -255,6 +255,9 @@ static void listed_slots(void **state)
   assert_int_equal(info.bytes, clattn_plan_workspace_bytes(f->plan));
   assert_int_equal(CLATTN_INVALID_ARGUMENT, clattn_plan_slot(f->plan, 5, &info));
   assert_int_equal(CLATTN_INVALID_ARGUMENT, clattn_plan_slot(NULL, 0, &info));
+  assert_int_equal(info.struct_size, sizeof info);
+  info.struct_size--;
+  assert_int_equal(CLATTN_INVALID_STRUCT, clattn_plan_slot(f->plan, 0, &info));
 }
 
 int main(void)

@@ -144,7 +144,7 @@ static void plans_tell_what_they_are(void **state)
   small_problem s;
   small_make(&s, 11);
   clattn_plan *plan = small_plan(d, &s, CLATTN_PATH_STAGED);
-  clattn_plan_info info = {.struct_size = sizeof info};
+  clattn_plan_info info = CLATTN_PLAN_INFO_INIT;
   assert_int_equal(CLATTN_OK, clattn_plan_get_info(plan, &info));
   assert_string_equal(info.variant, clattn_plan_variant(plan));
   assert_holds(info.variant, "_staged_f32_d8v12");
@@ -166,6 +166,39 @@ static void plans_tell_what_they_are(void **state)
   clattn_plan_destroy(plan);
   assert_int_equal(0, clattn_plan_workspace_bytes(NULL));
   assert_string_equal("", clattn_plan_variant(NULL));
+}
+
+/* Elements of the caller's size, which may be a later version's; the report names one that is too small. */
+static void devices_are_listed(void **state)
+{
+  (void)state;
+  struct {
+    clattn_device_info info;
+    uint64_t later;
+  } list[16] = {{.info = CLATTN_DEVICE_INFO_INIT}};
+  clattn_report report;
+  uint32_t count = 0, taken = 0;
+  list[0].info.struct_size = sizeof list[0];
+  for (int i = 0; i < 16; i++) list[i].later = 77;
+  assert_status(CLATTN_OK, clattn_devices(0, &list[0].info, 16, &count, &report), &report);
+  assert_true(count >= 1);
+  for (uint32_t i = 0; i < count && i < 16; i++) {
+    assert_int_equal(list[i].info.struct_size, sizeof list[0]);
+    assert_true(list[i].info.name[0] && list[i].info.compute_units >= 1);
+    assert_int_equal(list[i].later, 0);
+    taken += (uint32_t)list[i].info.taken;
+  }
+  assert_int_equal(taken, 1);
+  list[0].info.struct_size = 8;
+  assert_status(CLATTN_INVALID_STRUCT, clattn_devices(0, &list[0].info, 16, &count, &report), &report);
+  assert_says(&report, "clattn_device_info: struct_size is 8, must be at least", "_INIT macro");
+  list[0].info.struct_size = sizeof list[0] - 1;
+  assert_status(CLATTN_INVALID_STRUCT, clattn_devices(0, &list[0].info, 16, &count, &report), &report);
+  assert_says(&report, "and a multiple of 8");
+  assert_status(CLATTN_INVALID_ARGUMENT, clattn_devices(0, NULL, 1, &count, &report), &report);
+  assert_says(&report, "out is NULL");
+  assert_status(CLATTN_INVALID_ARGUMENT, clattn_devices(0, NULL, 0, NULL, &report), &report);
+  assert_says(&report, "count is NULL");
 }
 
 /* Each variant's own name forces it. */
@@ -276,6 +309,7 @@ int main(void)
       cmocka_unit_test(weights_serve_many_plans),
       cmocka_unit_test(contexts_of_the_application),
       cmocka_unit_test(plans_tell_what_they_are),
+      cmocka_unit_test(devices_are_listed),
       cmocka_unit_test(variants_have_names),
       cmocka_unit_test(texts),
       cmocka_unit_test(conversions),

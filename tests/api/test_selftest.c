@@ -97,7 +97,7 @@ static void choose(clattn_context *context, char variant[128], char selection[40
   clattn_plan *plan = NULL;
   small_make(&small, 1);
   assert_status(CLATTN_OK, clattn_plan_attention(context, &small.desc, &plan, &report), &report);
-  clattn_plan_info info = {.struct_size = sizeof info};
+  clattn_plan_info info = CLATTN_PLAN_INFO_INIT;
   assert_status(CLATTN_OK, clattn_plan_get_info(plan, &info), NULL);
   snprintf(variant, 128, "%s", info.variant);
   snprintf(selection, 4096, "%s", info.selection);

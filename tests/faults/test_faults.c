@@ -58,7 +58,7 @@ static void act_pick_and_probe(attempt *a) { pick(CLATTN_NO_DISK_CACHE, a); } /*
 
 static void act_list(attempt *a)
 {
-  clattn_device_info info[8];
+  clattn_device_info info[8] = {CLATTN_DEVICE_INFO_INIT};
   uint32_t n = 0;
   a->status = clattn_devices(1, info, 8, &n, &a->report);
   a->wrong = a->status == CLATTN_OK && n == 0;
@@ -339,7 +339,7 @@ static void another_variant_takes_over(void **state)
   clattn_context *context = NULL;
   clattn_context_options options = CLATTN_CONTEXT_OPTIONS_INIT;
   clattn_plan *plan = NULL;
-  clattn_plan_info info = {.struct_size = sizeof info};
+  clattn_plan_info info = CLATTN_PLAN_INFO_INIT;
   options.flags = CLATTN_NO_DISK_CACHE;
   assert_status(CLATTN_OK, clattn_context_create(dut.cl, dut.id, &options, &context, &a.report), &a.report);
   layer->arm("clBuildProgram", 1, CL_BUILD_PROGRAM_FAILURE);

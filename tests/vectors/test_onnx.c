@@ -115,7 +115,7 @@ static double compare(const onnx_case *c, const st_tensor *want, const void *got
 static bool run(const onnx_case *c, clattn_plan *plan, char *line, size_t capacity)
 {
   clattn_report report;
-  clattn_slot_info info;
+  clattn_slot_info info = CLATTN_SLOT_INFO_INIT;
   clattn_host_binding bindings[INPUTS + OUTPUTS];
   const st_tensor *made[OUTPUTS];
   void *results[OUTPUTS];

@@ -93,6 +93,7 @@ static int list_devices(bool json)
   clattn_status status = clattn_devices(0, NULL, 0, &count, &report);
   clattn_device_info *list = count ? calloc(count, sizeof *list) : NULL;
   const uint32_t room = list ? count : 0;
+  if (list) list[0] = (clattn_device_info)CLATTN_DEVICE_INFO_INIT;
   if (list) status = clattn_devices(1, list, room, &count, &report);
   if (status != CLATTN_OK || !list) {
     complain(verb, "%s", report.message[0] ? report.message : clattn_status_text(status));
