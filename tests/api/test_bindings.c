@@ -56,18 +56,18 @@ static void missing_and_surplus(void **state)
   fixture *f = *state;
   clattn_binding b[SMALL_BINDINGS + 2];
   copy(f, b);
-  refused(f, b, 3, CLATTN_INVALID_BINDING, "y is not bound", "needs");
+  refused(f, b, 3, CLATTN_INVALID_BINDING, "y is not bound, but the plan needs it", "");
   refused(f, b + 1, 3, CLATTN_INVALID_BINDING, "q is not bound", "needs");
   refused(f, NULL, 0, CLATTN_INVALID_BINDING, "is not bound", "needs");
   refused(f, NULL, 2, CLATTN_INVALID_ARGUMENT, "bindings is NULL", "");
   b[4] = b[3];
   refused(f, b, 5, CLATTN_INVALID_BINDING, "y is bound twice", "");
   b[4].slot = CLATTN_MASK;
-  refused(f, b, 5, CLATTN_INVALID_BINDING, "mask is bound", "does not have it");
+  refused(f, b, 5, CLATTN_INVALID_BINDING, "mask is bound, but the plan does not have it", "");
   b[4].slot = CLATTN_A; /* inside the workspace, not a buffer of the caller */
   refused(f, b, 5, CLATTN_INVALID_BINDING, "a is bound", "does not have it");
   b[4].slot = 0;
-  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 0", "1 to 25");
+  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 0, must be 1 to 25", "");
   b[4].slot = CLATTN_SLOT_COUNT;
   refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 26", "1 to 25");
   b[4].slot = -3;
@@ -86,9 +86,9 @@ static void offsets_and_sizes(void **state)
   clattn_binding b[SMALL_BINDINGS + 2];
   copy(f, b);
   b[0].offset_bytes = 2;
-  refused(f, b, 4, CLATTN_INVALID_BINDING, "q: offset_bytes is 2", "multiple of 4");
+  refused(f, b, 4, CLATTN_INVALID_BINDING, "q: offset_bytes is 2, must be a multiple of 4", "");
   b[0].offset_bytes = 4;
-  refused(f, b, 4, CLATTN_BUFFER_TOO_SMALL, "q: needs 768 bytes from offset 4", "has 768");
+  refused(f, b, 4, CLATTN_BUFFER_TOO_SMALL, "q: needs 768 bytes from offset 4, its buffer has 768", "");
   b[0].offset_bytes = (size_t)0 - 4;
   refused(f, b, 4, CLATTN_BUFFER_TOO_SMALL, "q", "has 768");
   copy(f, b);
@@ -114,7 +114,7 @@ static void overlaps(void **state)
   b[2].mem = b[3].mem = shared;
   refused(f, b, 4, CLATTN_OVERLAP, "y", "v");
   b[2].offset_bytes = sizeof(float) * SMALL_Y - 4;
-  refused(f, b, 4, CLATTN_OVERLAP, "y (bytes 0 to 1152)", "v (bytes 1148");
+  refused(f, b, 4, CLATTN_OVERLAP, "y (bytes 0 to 1152) overlaps v (bytes 1148", ") in one buffer");
   b[2].offset_bytes = sizeof(float) * SMALL_Y;
   b[4] = (clattn_binding){.slot = CLATTN_WORKSPACE, .mem = shared};
   refused(f, b, 5, CLATTN_OVERLAP, "workspace", "");
@@ -166,16 +166,26 @@ static void buffers_of_the_wrong_kind(void **state)
   assert_cl(code);
   copy(f, b);
   b[3].mem = read_only;
-  refused(f, b, 4, CLATTN_INVALID_BINDING, "y", "read-only");
+  refused(f, b, 4, CLATTN_INVALID_BINDING, "y: its buffer is read-only for kernels", "");
   copy(f, b);
   b[0].mem = write_only;
-  refused(f, b, 4, CLATTN_INVALID_BINDING, "q", "write-only");
+  refused(f, b, 4, CLATTN_INVALID_BINDING, "q: its buffer is write-only for kernels", "");
+  const cl_image_format format = {CL_RGBA, CL_FLOAT};
+  const cl_image_desc shape = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 32, .image_height = 32};
+  cl_bool has_images = CL_FALSE;
+  assert_cl(clGetDeviceInfo(f->d.id, CL_DEVICE_IMAGE_SUPPORT, sizeof has_images, &has_images, NULL));
+  cl_mem image = clCreateImage(f->d.cl, CL_MEM_READ_WRITE, &format, &shape, NULL, &code);
+  assert_int_equal(image != NULL, has_images); /* a device without images cannot be handed one */
+  copy(f, b);
+  b[0].mem = image;
+  refused(f, b, 4, CLATTN_INVALID_BINDING, image ? "q: it is not a buffer" : "q: its buffer is NULL", "");
+  if (image) assert_cl(clReleaseMemObject(image));
   device_under_test other;
   device_open(&other);
   cl_mem foreign = device_buffer(&other, 4096, NULL);
   copy(f, b);
   b[1].mem = foreign;
-  refused(f, b, 4, CLATTN_INVALID_BINDING, "k", "another cl_context");
+  refused(f, b, 4, CLATTN_INVALID_BINDING, "k: its buffer belongs to another cl_context", "");
   assert_cl(clReleaseMemObject(foreign));
   device_close(&other);
   assert_cl(clReleaseMemObject(read_only));
@@ -194,15 +204,15 @@ static void queues_and_wait_lists(void **state)
   assert_says(&report, "queue is NULL");
   assert_status(CLATTN_INVALID_ARGUMENT, clattn_enqueue(f->plan, f->d.queue, f->bound, 4, 1, NULL, NULL, &report),
                 &report);
-  assert_says(&report, "n_wait is 1", "wait is NULL");
+  assert_says(&report, "n_wait is 1 and wait is NULL");
   assert_status(CLATTN_INVALID_ARGUMENT, clattn_enqueue(f->plan, f->d.queue, f->bound, 4, 0, &none, NULL, &report),
                 &report);
-  assert_says(&report, "n_wait is 0", "not NULL");
+  assert_says(&report, "n_wait is 0 and wait is not NULL");
   device_under_test other;
   device_open(&other);
   assert_status(CLATTN_INVALID_QUEUE, clattn_enqueue(f->plan, other.queue, f->bound, 4, 0, NULL, NULL, &report),
                 &report);
-  assert_says(&report, "queue", "another cl_context");
+  assert_says(&report, "the queue belongs to another cl_context than the plan's");
   device_close(&other);
 }
 
@@ -226,17 +236,21 @@ static void host_bindings(void **state)
     assert_status(status, clattn_run_host(f->plan, b, n, &report), &report);                                           \
     assert_says(&report, __VA_ARGS__);                                                                                 \
   } while (0)
-  HOST_REFUSED(b[0].bytes--, 4, CLATTN_BUFFER_TOO_SMALL, "q: needs 768 bytes", "has 767");
+  HOST_REFUSED(b[0].bytes--, 4, CLATTN_BUFFER_TOO_SMALL, "q: needs 768 bytes, its array has 767");
   HOST_REFUSED(b[3].bytes = 0, 4, CLATTN_BUFFER_TOO_SMALL, "y: needs 1152 bytes", "has 0");
   HOST_REFUSED(b[1].data = NULL, 4, CLATTN_INVALID_BINDING, "k: its data is NULL");
   HOST_REFUSED(b[1].slot = CLATTN_Q, 4, CLATTN_INVALID_BINDING, "q is bound twice");
-  HOST_REFUSED(b[1].slot = 400, 4, CLATTN_INVALID_BINDING, "binding 1: slot is 400");
+  HOST_REFUSED(b[1].slot = 400, 4, CLATTN_INVALID_BINDING, "binding 1: slot is 400, must be 1 to 25");
   HOST_REFUSED(b[1].reserved = 1, 4, CLATTN_INVALID_BINDING, "k: reserved is 1");
   HOST_REFUSED((void)b, 3, CLATTN_INVALID_BINDING, "y is not bound");
-  HOST_REFUSED((b[4] = b[3], b[4].slot = CLATTN_LSE), 5, CLATTN_INVALID_BINDING, "lse is bound");
-  HOST_REFUSED((b[4] = b[3], b[4].slot = CLATTN_WORKSPACE), 5, CLATTN_INVALID_BINDING, "workspace");
+  HOST_REFUSED((b[4] = b[3], b[4].slot = CLATTN_LSE), 5, CLATTN_INVALID_BINDING,
+               "lse is bound, but the plan does not have it");
+  HOST_REFUSED((b[4] = b[3], b[4].slot = CLATTN_WORKSPACE), 5, CLATTN_INVALID_BINDING,
+               "workspace is bound, but clattn_run_host makes its own");
   assert_status(CLATTN_INVALID_ARGUMENT, clattn_run_host(NULL, good, 4, &report), &report);
+  assert_says(&report, "plan is NULL");
   assert_status(CLATTN_INVALID_ARGUMENT, clattn_run_host(f->plan, NULL, 4, &report), &report);
+  assert_says(&report, "bindings is NULL");
 }
 
 /* The slots that a plan lists are those that it takes. */

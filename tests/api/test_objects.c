@@ -1,5 +1,6 @@
 /* Contexts, plans and weights: who keeps whom, what they tell of themselves, and the small helpers. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "numerics.h"
@@ -126,16 +127,40 @@ static void contexts_of_the_application(void **state)
   assert_says(&report, "device is NULL");
   assert_status(CLATTN_INVALID_ARGUMENT, clattn_context_create(d->cl, d->id, NULL, NULL, &report), &report);
   assert_says(&report, "context is NULL");
+  assert_status(CLATTN_INVALID_ARGUMENT, /* only compared, never asked */
+                clattn_context_create(d->cl, (cl_device_id)(void *)&report, NULL, &context, &report), &report);
+  assert_says(&report, "device does not belong to the cl_context");
   clattn_context_options options = CLATTN_CONTEXT_OPTIONS_INIT;
   options.flags = 8;
   assert_status(CLATTN_INVALID_VALUE, clattn_context_create(d->cl, d->id, &options, &context, &report), &report);
-  assert_says(&report, "flags is 0x8");
+  assert_says(&report, "flags is 0x8, known are 0x1");
   options.flags = 0;
   options.struct_size = 3;
   assert_status(CLATTN_INVALID_STRUCT, clattn_context_create(d->cl, d->id, &options, &context, &report), &report);
   assert_says(&report, "clattn_context_options", "struct_size is 3");
   assert_null(clattn_context_cl_context(NULL));
   assert_null(clattn_context_cl_device(NULL));
+}
+
+/* The file of CLATTN_LIMITS. */
+static void limits_from_a_file(void **state)
+{
+  const device_under_test *d = *state;
+  static const char path[] = CLATTN_TEST_SCRATCH "/limits.facts";
+  clattn_context *context = NULL;
+  clattn_report report;
+  FILE *file = fopen(path, "wb");
+  assert_non_null(file);
+  for (int i = 0; i < 65536 / 16; i++) assert_true(fputs("# fifteen bytes\n", file) >= 0);
+  assert_int_equal(0, fclose(file));
+  assert_int_equal(0, setenv("CLATTN_LIMITS", path, 1));
+  assert_status(CLATTN_INVALID_VALUE, clattn_context_create(d->cl, d->id, NULL, &context, &report), &report);
+  assert_says(&report, "CLATTN_LIMITS: ", path, " has 65536 bytes or more");
+  assert_int_equal(0, setenv("CLATTN_LIMITS", CLATTN_TEST_SCRATCH "/no-such.facts", 1));
+  assert_status(CLATTN_INVALID_VALUE, clattn_context_create(d->cl, d->id, NULL, &context, &report), &report);
+  assert_says(&report, "CLATTN_LIMITS: ", "/no-such.facts cannot be read");
+  assert_int_equal(0, unsetenv("CLATTN_LIMITS"));
+  assert_null(context);
 }
 
 static void plans_tell_what_they_are(void **state)
@@ -308,6 +333,7 @@ int main(void)
       cmocka_unit_test(runs_outlive_their_plan),
       cmocka_unit_test(weights_serve_many_plans),
       cmocka_unit_test(contexts_of_the_application),
+      cmocka_unit_test(limits_from_a_file),
       cmocka_unit_test(plans_tell_what_they_are),
       cmocka_unit_test(devices_are_listed),
       cmocka_unit_test(variants_have_names),

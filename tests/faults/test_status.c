@@ -158,16 +158,19 @@ static void memory_and_failing_calls(void **state)
   clattn_plan_destroy(staged);
 }
 
-static clattn_status pick(const char *want, clattn_report *report)
+static clattn_status pick_with(const char *want, const char *kernel_dir, clattn_report *report)
 {
   clattn_context *context = NULL;
   clattn_context_options options = CLATTN_CONTEXT_OPTIONS_INIT;
+  options.kernel_dir = kernel_dir;
   options.flags = CLATTN_NO_DISK_CACHE; /* a verdict on disk would spare the probe */
   const clattn_status status = clattn_context_pick(want, &options, &context, report);
   assert_int_equal(context != NULL, status == CLATTN_OK);
   clattn_context_destroy(context);
   return status;
 }
+
+static clattn_status pick(const char *want, clattn_report *report) { return pick_with(want, NULL, report); }
 
 static void devices(void **state)
 {
@@ -178,21 +181,27 @@ static void devices(void **state)
   assert_status(CLATTN_DEVICE_NOT_FOUND, pick("9:9", &report), &report);
   assert_says(&report, "9:9");
   layer->arm("clGetPlatformIDs", FAULT_EVERY, -1001); /* the loader's own code */
-  reached(CLATTN_NO_PLATFORM, pick(NULL, &report), &report, "install", "pocl");
+  reached(CLATTN_NO_PLATFORM, pick(NULL, &report), &report, "no OpenCL platform: install", "pocl");
   assert_status(CLATTN_NO_PLATFORM, clattn_devices(0, NULL, 0, &count, &report), &report);
   assert_int_equal(0, count);
   layer->arm("clGetDeviceIDs", FAULT_EVERY, CL_DEVICE_NOT_FOUND);
-  reached(CLATTN_NO_DEVICE, pick(NULL, &report), &report, "install", "");
+  reached(CLATTN_NO_DEVICE, pick(NULL, &report), &report, "no OpenCL device: ", "install");
   layer->disarm();
   layer->hide_compiler(true);
-  reached(CLATTN_NO_COMPILER, pick(NULL, &report), &report, "compiler", "");
+  static const char no_compiler[] = ": it has no compiler for OpenCL C; clattn needs one";
+  reached(CLATTN_NO_COMPILER, pick(NULL, &report), &report, no_compiler, "");
+  assert_holds(report.detail, ": passed over: ");
   clattn_context *context = NULL;
   assert_status(CLATTN_NO_COMPILER, clattn_context_create(d->cl, d->id, NULL, &context, &report), &report);
+  assert_says(&report, no_compiler);
   assert_null(context);
   layer->hide_compiler(false);
   layer->spoil_reads(true);
-  reached(CLATTN_DEVICE_UNUSABLE, pick(NULL, &report), &report, "probe", "must be");
+  reached(CLATTN_DEVICE_UNUSABLE, pick(NULL, &report), &report, ": the probe computed ", ", must be ");
   layer->spoil_reads(false);
+  write_file(CLATTN_TEST_SCRATCH "/broken-probe", "probe.cl", "this is no OpenCL C\n");
+  assert_status(CLATTN_DEVICE_UNUSABLE, pick_with(NULL, CLATTN_TEST_SCRATCH "/broken-probe", &report), &report);
+  assert_says(&report, ": the probe did not compile");
   assert_status(CLATTN_OK, pick(NULL, &report), &report);
 }
 

@@ -39,7 +39,7 @@ static void refuses_with_line_key_and_value(void **state)
   static const struct {
     const char *text, *line, *thing, *value;
   } cases[] = {
-      {"compute_units = 1\nwarp_size = 32", "line 2", "unknown key", "warp_size"},
+      {"compute_units = 1\nwarp_size = 32", "facts, line 2", ": unknown key '", "warp_size"},
       {"compute_units = many", "line 1", "compute_units", "'many' is not a whole number"},
       {"compute_units = -1", "line 1", "compute_units", "'-1' is not a whole number"},
       {"compute_units = 1.5", "line 1", "compute_units", "'1.5' is not a whole number"},
@@ -49,13 +49,13 @@ static void refuses_with_line_key_and_value(void **state)
       {"compute_units = 99999999999999999999999", "line 1", "compute_units", "exceeds 18446744073709551615"},
       {"compute_units =", "line 1", "compute_units", "has no value"},
       {"compute_units = # 12", "line 1", "compute_units", "has no value"},
-      {"compute_units 12", "line 1", "compute_units 12", "is not 'key = value'"},
+      {"compute_units 12", "line 1", "compute_units 12", "' is not 'key = value'"},
       {"= 12", "line 1", "unknown key", "''"},
       {"Compute_Units = 12", "line 1", "unknown key", "Compute_Units"},
       {"compute_unit = 12", "line 1", "unknown key", "compute_unit"},
-      {"type = fpga", "line 1", "type = 'fpga'", "must be cpu, gpu, accelerator or other"},
-      {"driver = 0123456789012345678901234567890123456789012345678901234567890123", "line 1", "driver has 64 bytes",
-       "may have 63"},
+      {"type = fpga", "line 1", "type = 'fpga", "', must be cpu, gpu, accelerator or other"},
+      {"driver = 0123456789012345678901234567890123456789012345678901234567890123", "line 1", "driver has 64",
+       " bytes, may have 63"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     ca_facts facts = {.compute_units = 5}, before = facts;

@@ -13,7 +13,7 @@ static void refuses(const ca_problem *problem, const ca_facts *facts, clattn_sta
   assert_holds(selection, line);
   if (status == CLATTN_OK) return;
   assert_holds(report.detail, line);
-  assert_says(&report, reason, facts->name);
+  assert_says(&report, "no variant takes this ", reason, facts->name);
 }
 
 static void too_little_local_memory(void **state)
@@ -83,6 +83,10 @@ static void a_workspace_larger_than_a_buffer(void **state)
   problem.path = CLATTN_PATH_STAGED;
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "tiled_staged_f32_d64_m64n64k16", reason);
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "reference_staged_f32_d64", reason);
+  problem = attention((int64_t)1 << 29, (int64_t)1 << 29, 64, 64);
+  problem.path = CLATTN_PATH_STAGED;
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "reference_staged_f32_d64",
+          "needs a workspace of 4611686018427387904 numbers, more than can be addressed");
 }
 
 static void the_fused_path_has_no_scores(void **state)
@@ -202,6 +206,11 @@ static void vector_is_for_wide_cpus_by_its_fastest_tile(void **state)
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_attention_f32_d64_l16t6x4q256k144",
           "vectors of 16 floats, the device has 1");
   facts = facts_of("pocl-avx512");
+  ca_problem rotating = projection(1, 64, 64, 1, 4096, CLATTN_F32);
+  rotating.projection.rotary_dim = 4096;
+  rotating.variant = "vector";
+  refuses(&rotating, &facts, CLATTN_UNSUPPORTED, "vector_projection_f32_l16t6x4m64n256",
+          "heads that rotate have 4096 channels, the limit is 256");
   problem = attention(77, 77, 64, 64);
   refuses(&problem, &facts, CLATTN_OK, "vector_attention_f32_d64_l16t6x4q128k144",
           "sub-tiles of 80 rows take 62 % of the time of those of 64");
@@ -267,7 +276,7 @@ static void an_unknown_variant_is_told_what_there_is(void **state)
     ca_problem problem = attention(64, 64, 64, 64);
     problem.variant = unknown[i];
     selection_of(&problem, &facts, CLATTN_UNKNOWN_VARIANT, selection, &report);
-    assert_says(&report, unknown[i], "attention");
+    assert_says(&report, unknown[i], "\" is none of those for this attention");
     assert_holds(report.detail, "tiled_attention_f32_d64_q64k64\n");
     assert_holds(report.detail, "reference_staged_f32_d64\n");
   }

@@ -92,11 +92,24 @@ static void missing_files_are_named(void **state)
   put("m.cl", "1\n2\n#include \"gone.clh\"\n");
   put("up.cl", "#include \"lib/../m.cl\"\n");
   put("root.cl", "#include \"/etc/passwd\"\n");
-  expect_refusal("gone.cl", "\"gone.cl\"", FOLDER);
-  expect_refusal("m.cl", "m.cl:3", "\"gone.clh\"");
+  expect_refusal("gone.cl", "no kernel source \"gone.cl\"", FOLDER);
+  expect_refusal("m.cl", "m.cl:3: no kernel source \"", "gone.clh\"");
   expect_refusal("up.cl", "up.cl:1", "\"lib/../m.cl\"");
   expect_refusal("root.cl", "root.cl:1", "\"/etc/passwd\"");
   expect_refusal("lib", "\"lib\"", FOLDER); /* a folder is no file */
+}
+
+static void a_program_has_an_end(void **state)
+{
+  (void)state;
+  char name[32], text[64 * 32] = "";
+  for (int i = 0; i < 64; i++) { /* and the program's own file is the 65th */
+    snprintf(name, sizeof name, "part%d.clh", i);
+    put(name, "x\n");
+    snprintf(text + strlen(text), sizeof text - strlen(text), "#include \"%s\"\n", name);
+  }
+  put("many.cl", text);
+  expect_refusal("many.cl", "part63.clh: a program may have 64 files", "");
 }
 
 static void embedded_files_agree_with_their_folder(void **state)
@@ -125,8 +138,11 @@ static void embedded_files_agree_with_their_folder(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(includes_come_once_and_lines_are_marked), cmocka_unit_test(neighbours_come_first),
-      cmocka_unit_test(comments_and_other_lines_are_left_alone), cmocka_unit_test(missing_files_are_named),
+      cmocka_unit_test(includes_come_once_and_lines_are_marked),
+      cmocka_unit_test(neighbours_come_first),
+      cmocka_unit_test(comments_and_other_lines_are_left_alone),
+      cmocka_unit_test(missing_files_are_named),
+      cmocka_unit_test(a_program_has_an_end),
       cmocka_unit_test(embedded_files_agree_with_their_folder),
   };
   return cmocka_run_group_tests(tests, make_folders, NULL);
