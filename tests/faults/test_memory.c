@@ -176,7 +176,7 @@ static clattn_status selftest(clattn_report *report) { return clattn_selftest(du
 static void testing_itself(void **state)
 {
   (void)state;
-  starve(selftest, 4);
+  starve(selftest, 12);
 }
 
 static void everything_was_said(void **state)

@@ -125,6 +125,16 @@ static void what_is_not_there_is_named_with_what_is(void **state)
   }
 }
 
+static void nothing_to_choose_from_is_said(void **state)
+{
+  (void)state;
+  uint32_t matches = 99;
+  clattn_report report = {.status = CLATTN_OK};
+  assert_status(CLATTN_NO_DEVICE, ca_devices_order(NULL, 0, NULL, NULL, &matches, &report), &report);
+  assert_says(&report, "no OpenCL device to choose from");
+  assert_int_equal(0, matches);
+}
+
 static void texts_are_cut_between_characters(void **state)
 {
   (void)state;
@@ -194,10 +204,15 @@ static void quirks_match_the_drivers_that_have_them(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(classes_outweigh_speed),           cmocka_unit_test(want_chooses),
-      cmocka_unit_test(equals_keep_the_loaders_order),    cmocka_unit_test(what_is_not_there_is_named_with_what_is),
-      cmocka_unit_test(texts_are_cut_between_characters), cmocka_unit_test(language_versions_are_read),
-      cmocka_unit_test(quirks_depend_on_facts_alone),     cmocka_unit_test(quirks_match_the_drivers_that_have_them),
+      cmocka_unit_test(classes_outweigh_speed),
+      cmocka_unit_test(want_chooses),
+      cmocka_unit_test(equals_keep_the_loaders_order),
+      cmocka_unit_test(what_is_not_there_is_named_with_what_is),
+      cmocka_unit_test(nothing_to_choose_from_is_said),
+      cmocka_unit_test(texts_are_cut_between_characters),
+      cmocka_unit_test(language_versions_are_read),
+      cmocka_unit_test(quirks_depend_on_facts_alone),
+      cmocka_unit_test(quirks_match_the_drivers_that_have_them),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

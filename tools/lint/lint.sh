@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=${1:-$here/../..}
 [ $# -eq 0 ] || shift
 cd "$root"
-rules=${*:-arrows rooms names facts vendors silent math format readme}
+rules=${*:-arrows rooms names facts vendors silent refusals math format readme}
 LC_ALL=C
 export LC_ALL
 
@@ -100,6 +100,13 @@ rule_silent()
   code $(sources | grep -E '^(host|include)/') |
     grep -E ':[0-9]+:(|.*[^A-Za-z0-9_])((printf|puts|putchar|perror|abort|exit|_exit|system)[[:space:]]*\(|std(out|err)([^A-Za-z0-9_]|$))' |
     breaches silent
+}
+
+# A refusal whose words no test reads could say anything.
+rule_refusals()
+{
+  # shellcheck disable=SC2046
+  awk -f "$here/refusals.awk" $(sources | grep '^tests/.*\.[ch]$') $(sources | grep '^host/.*\.[ch]$') | breaches refusals
 }
 
 rule_math()

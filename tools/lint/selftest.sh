@@ -55,6 +55,8 @@ with kernels/reference.cl '__constant char planted[] = "intel";' vendors 'kernel
 with host/api/run.c 'static void planted(void) { printf("done"); }' silent 'host/api/run.c'
 with host/api/run.c 'static void planted(void) { fputs("done", stderr); }' silent 'host/api/run.c'
 with host/api/run.c 'static void planted(void) { abort(); }' silent 'host/api/run.c'
+with host/plan/select.c 'bool planted(void) { return ca_refuse(0, "%d moons are too many", 3); }' refusals 'moons are too many'
+with host/plan/select.c 'int planted(void) { return ca_fail(0, 1, "of %" PRId64 " planets, " "too few", n); }' refusals 'planets, too few'
 with host/program/source.c 'static const char *planted = "-cl-fast-relaxed-math";' math 'host/program/source.c'
 with CMakeLists.txt 'add_compile_options(-ffast-math)' math 'CMakeLists.txt'
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
