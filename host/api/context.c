@@ -16,10 +16,7 @@ static clattn_status take_options(const clattn_context_options *theirs, clattn_c
   *own = (clattn_context_options)CLATTN_CONTEXT_OPTIONS_INIT;
   if (!theirs) return CLATTN_OK;
   CA_TRY(ca_take_struct(own, sizeof *own, theirs, "clattn_context_options", report));
-  if (own->flags & ~CLATTN_NO_DISK_CACHE)
-    return ca_fail(report, CLATTN_INVALID_VALUE, "flags is 0x%x, known are 0x%x", (unsigned)own->flags,
-                   CLATTN_NO_DISK_CACHE);
-  return CLATTN_OK;
+  return ca_check_flags(own->flags, CLATTN_NO_DISK_CACHE, report);
 }
 
 /* Lowers facts to the limits that the options give as text, or the file that CLATTN_LIMITS names. */
@@ -123,6 +120,13 @@ static clattn_status check_membership(cl_context cl, cl_device_id device, clattn
   return CLATTN_OK;
 }
 
+static clattn_status check_compiler(const ca_facts *facts, clattn_report *report)
+{
+  if (!facts->has_compiler)
+    return ca_fail(report, CLATTN_NO_COMPILER, "%s: it has no compiler for OpenCL C; clattn needs one", facts->name);
+  return CLATTN_OK;
+}
+
 clattn_status clattn_context_create(cl_context cl, cl_device_id device, const clattn_context_options *options,
                                     clattn_context **context, clattn_report *report)
 {
@@ -133,8 +137,7 @@ clattn_status clattn_context_create(cl_context cl, cl_device_id device, const cl
   ca_facts facts;
   CA_TRY(check_membership(cl, device, report));
   CA_TRY(ca_device_facts(device, &facts, report));
-  if (!facts.has_compiler)
-    return ca_fail(report, CLATTN_NO_COMPILER, "%s: it has no compiler for OpenCL C; clattn needs one", facts.name);
+  CA_TRY(check_compiler(&facts, report));
   return ca_context_open(cl, device, &facts, options, context, report);
 }
 
@@ -142,9 +145,7 @@ clattn_status clattn_context_create(cl_context cl, cl_device_id device, const cl
 static clattn_status open_candidate(const ca_device *candidate, const clattn_context_options *options,
                                     clattn_context **context, clattn_report *report)
 {
-  if (!candidate->facts.has_compiler)
-    return ca_fail(report, CLATTN_NO_COMPILER, "%s: it has no compiler for OpenCL C; clattn needs one",
-                   candidate->facts.name);
+  CA_TRY(check_compiler(&candidate->facts, report));
   const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)candidate->platform, 0};
   cl_int error;
   cl_context cl = clCreateContext(properties, 1, &candidate->device, NULL, NULL, &error);

@@ -5,26 +5,20 @@
 #include "take.h"
 #include "validate.h"
 
-static clattn_status check_flags(uint32_t flags, uint32_t known, clattn_report *report)
-{
-  if (flags & ~known)
-    return ca_fail(report, CLATTN_INVALID_VALUE, "flags is 0x%" PRIx32 ", known are 0x%" PRIx32, flags, known);
-  return CLATTN_OK;
-}
-
-static clattn_status check_tokens(const char *name, int64_t tokens, clattn_report *report)
-{
-  if (tokens > CA_MAX_TOKENS)
-    return ca_fail(report, CLATTN_INVALID_SHAPE, "%s is %" PRId64 " tokens, the limit is %" PRId64, name, tokens,
-                   CA_MAX_TOKENS);
-  return CLATTN_OK;
-}
-
 static clattn_status check_head(const char *name, int64_t channels, clattn_report *report)
 {
   if (channels < 1 || channels > CA_MAX_HEAD)
     return ca_fail(report, CLATTN_INVALID_SHAPE, "%s is %" PRId64 " channels, must be 1 to %d", name, channels,
                    CA_MAX_HEAD);
+  return CLATTN_OK;
+}
+
+static clattn_status check_groups(const char *queries, int64_t hq, const char *keys, int64_t hk, clattn_report *report)
+{
+  if (hq < 1 || hk < 1 || hq % hk)
+    return ca_fail(report, CLATTN_INVALID_SHAPE,
+                   "%s has %" PRId64 " heads and %s has %" PRId64 ": the first must be a multiple of the second",
+                   queries, hq, keys, hk);
   return CLATTN_OK;
 }
 
@@ -62,13 +56,9 @@ static clattn_status take_query_key(const clattn_attention_desc *desc, ca_proble
   CA_TRY(ca_want_dim(problem, CLATTN_PAST_KEY, 3, a->dk, "DK of q", report));
   CA_TRY(want_dtype(problem, CLATTN_PAST_KEY, CLATTN_K, report));
   CA_TRY(check_head("DK of q", a->dk, report));
-  CA_TRY(check_tokens("SQ of q", a->sq, report));
-  CA_TRY(check_tokens("SK of k, past included,", a->sk, report));
-  if (a->hq < 1 || a->hk < 1 || a->hq % a->hk)
-    return ca_fail(report, CLATTN_INVALID_SHAPE,
-                   "q has %" PRId64 " heads and k has %" PRId64 ": the first must be a multiple of the second", a->hq,
-                   a->hk);
-  return CLATTN_OK;
+  CA_TRY(ca_check_tokens("SQ of q", a->sq, report));
+  CA_TRY(ca_check_tokens("SK of k, past included,", a->sk, report));
+  return check_groups("q", a->hq, "k", a->hk, report);
 }
 
 /* The extended K and V: either, both or none. */
@@ -181,7 +171,7 @@ static bool computes_in_double(const clattn_attention_desc *desc, ca_operation o
 static clattn_status take_attributes(const clattn_attention_desc *desc, ca_problem *problem, clattn_report *report)
 {
   ca_attention_problem *a = &problem->attention;
-  CA_TRY(check_flags(desc->flags, CLATTN_CAUSAL | CLATTN_QUERY_OFFSET, report));
+  CA_TRY(ca_check_flags(desc->flags, CLATTN_CAUSAL | CLATTN_QUERY_OFFSET, report));
   a->scale = isnan(desc->scale) ? 1.0 / sqrt((double)a->dk) : desc->scale;
   const bool wide = computes_in_double(desc, problem->operation);
   const char *type = wide ? "float64" : "float32";
@@ -286,7 +276,7 @@ clattn_status ca_validate_softmax(const clattn_softmax_desc *theirs, ca_problem 
   clattn_softmax_desc desc;
   CA_TRY(ca_take_struct(&desc, sizeof desc, theirs, "clattn_softmax_desc", report));
   *problem = (ca_problem){.operation = CA_OP_SOFTMAX, .variant = desc.variant};
-  CA_TRY(check_flags(desc.flags, 0, report));
+  CA_TRY(ca_check_flags(desc.flags, 0, report));
   CA_TRY(ca_take_tensor(&desc.a, &a_rule, problem, report));
   CA_TRY(ca_take_tensor(&desc.p, &p_rule, problem, report));
   CA_TRY(ca_take_tensor(&desc.lse, &lse_rule, problem, report));
@@ -296,8 +286,8 @@ clattn_status ca_validate_softmax(const clattn_softmax_desc *theirs, ca_problem 
     CA_TRY(ca_want_dim(problem, CLATTN_P, i, dim[i], names[i], report));
     if (i < 3) CA_TRY(ca_want_dim(problem, CLATTN_LSE, i, dim[i], names[i], report));
   }
-  CA_TRY(check_tokens("SQ of a", dim[2], report));
-  CA_TRY(check_tokens("SK of a", dim[3], report));
+  CA_TRY(ca_check_tokens("SQ of a", dim[2], report));
+  CA_TRY(ca_check_tokens("SK of a", dim[3], report));
   problem->attention = (ca_attention_problem){.b = dim[0],
                                               .hq = dim[1],
                                               .hk = dim[1],
@@ -317,7 +307,7 @@ clattn_status ca_validate_values(const clattn_values_desc *theirs, ca_problem *p
   clattn_values_desc desc;
   CA_TRY(ca_take_struct(&desc, sizeof desc, theirs, "clattn_values_desc", report));
   *problem = (ca_problem){.operation = CA_OP_VALUES, .variant = desc.variant};
-  CA_TRY(check_flags(desc.flags, 0, report));
+  CA_TRY(ca_check_flags(desc.flags, 0, report));
   CA_TRY(ca_take_tensor(&desc.p, &p_rule, problem, report));
   CA_TRY(ca_take_tensor(&desc.v, &v_rule, problem, report));
   CA_TRY(ca_take_tensor(&desc.y, &y_rule, problem, report));
@@ -325,12 +315,9 @@ clattn_status ca_validate_values(const clattn_values_desc *theirs, ca_problem *p
   CA_TRY(ca_want_dim(problem, CLATTN_V, 0, p[0], "B of p", report));
   CA_TRY(ca_want_dim(problem, CLATTN_V, 2, p[3], "SK of p", report));
   CA_TRY(check_head("DV of v", v[3], report));
-  CA_TRY(check_tokens("SQ of p", p[2], report));
-  CA_TRY(check_tokens("SK of p", p[3], report));
-  if (p[1] < 1 || v[1] < 1 || p[1] % v[1])
-    return ca_fail(report, CLATTN_INVALID_SHAPE,
-                   "p has %" PRId64 " heads and v has %" PRId64 ": the first must be a multiple of the second", p[1],
-                   v[1]);
+  CA_TRY(ca_check_tokens("SQ of p", p[2], report));
+  CA_TRY(ca_check_tokens("SK of p", p[3], report));
+  CA_TRY(check_groups("p", p[1], "v", v[1], report));
   CA_TRY(ca_want_dim(problem, CLATTN_Y, 0, p[0], "B of p", report));
   CA_TRY(ca_want_dim(problem, CLATTN_Y, 1, p[1], "HQ of p", report));
   CA_TRY(ca_want_dim(problem, CLATTN_Y, 2, p[2], "SQ of p", report));

@@ -113,9 +113,7 @@ clattn_status ca_validate_projection(const clattn_projection_desc *theirs, const
   clattn_projection_desc desc;
   CA_TRY(ca_take_struct(&desc, sizeof desc, theirs, "clattn_projection_desc", report));
   *problem = (ca_problem){.operation = CA_OP_PROJECTION, .variant = desc.variant};
-  if (desc.flags & ~CLATTN_ROTARY_INTERLEAVED)
-    return ca_fail(report, CLATTN_INVALID_VALUE, "flags is 0x%" PRIx32 ", known are 0x%x", desc.flags,
-                   CLATTN_ROTARY_INTERLEAVED);
+  CA_TRY(ca_check_flags(desc.flags, CLATTN_ROTARY_INTERLEAVED, report));
   if (desc.weights && desc.w.rank)
     return ca_fail(report, CLATTN_INVALID_VALUE, "w and weights are both there: only one may be");
   CA_TRY(ca_take_tensor(&desc.x, &x_rule, problem, report));
@@ -123,9 +121,7 @@ clattn_status ca_validate_projection(const clattn_projection_desc *theirs, const
   CA_TRY(ca_take_tensor(&desc.bias, &bias_rule, problem, report));
   const ca_tensor *x = &problem->tensor[CLATTN_X], *w = &problem->tensor[CLATTN_W];
   problem->projection = (ca_projection_problem){.b = x->dim[0], .s = x->dim[1], .e = x->dim[2]};
-  if (x->dim[1] > CA_MAX_TOKENS)
-    return ca_fail(report, CLATTN_INVALID_SHAPE, "S of x is %" PRId64 " tokens, the limit is %" PRId64, x->dim[1],
-                   CA_MAX_TOKENS);
+  CA_TRY(ca_check_tokens("S of x", x->dim[1], report));
   CA_TRY(ca_want_dim(problem, CLATTN_W, 1, x->dim[2], "E of x", report));
   CA_TRY(ca_want_dim(problem, CLATTN_BIAS, 0, w->dim[0], "rows of w", report));
   CA_TRY(take_output(&desc, problem, report));
@@ -137,7 +133,7 @@ clattn_status ca_validate_weights(const clattn_weights_desc *theirs, ca_tensor *
   static const ca_tensor_rule rule = {CLATTN_W, 2, 2, CA_FLOATS, false, true};
   clattn_weights_desc desc;
   CA_TRY(ca_take_struct(&desc, sizeof desc, theirs, "clattn_weights_desc", report));
-  if (desc.flags) return ca_fail(report, CLATTN_INVALID_VALUE, "flags is 0x%" PRIx32 ", must be 0", desc.flags);
+  CA_TRY(ca_check_flags(desc.flags, 0, report));
   ca_problem problem = {.operation = CA_OP_PROJECTION};
   CA_TRY(ca_take_tensor(&desc.w, &rule, &problem, report));
   *w = problem.tensor[CLATTN_W];

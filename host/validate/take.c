@@ -24,6 +24,21 @@ clattn_status ca_take_struct(void *own, size_t known_bytes, const void *theirs, 
   return CLATTN_OK;
 }
 
+clattn_status ca_check_flags(uint32_t flags, uint32_t known, clattn_report *report)
+{
+  if (flags & ~known)
+    return ca_fail(report, CLATTN_INVALID_VALUE, "flags is 0x%" PRIx32 ", known are 0x%" PRIx32, flags, known);
+  return CLATTN_OK;
+}
+
+clattn_status ca_check_tokens(const char *name, int64_t tokens, clattn_report *report)
+{
+  if (tokens > CA_MAX_TOKENS)
+    return ca_fail(report, CLATTN_INVALID_SHAPE, "%s is %" PRId64 " tokens, the limit is %" PRId64, name, tokens,
+                   CA_MAX_TOKENS);
+  return CLATTN_OK;
+}
+
 /* "f32, f16, bf16" */
 static const char *list_dtypes(unsigned dtypes, char *text, size_t capacity)
 {

@@ -24,6 +24,9 @@ typedef struct ca_tensor_rule {
 clattn_status ca_take_struct(void *own, size_t known_bytes, const void *theirs, const char *what,
                              clattn_report *report);
 
+clattn_status ca_check_flags(uint32_t flags, uint32_t known, clattn_report *report);
+clattn_status ca_check_tokens(const char *name, int64_t tokens, clattn_report *report);
+
 /* Checks one tensor by its rule and writes it, left-aligned, to problem->tensor[rule->slot]. */
 clattn_status ca_take_tensor(const clattn_tensor *theirs, const ca_tensor_rule *rule, ca_problem *problem,
                              clattn_report *report);

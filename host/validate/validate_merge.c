@@ -1,6 +1,4 @@
 /* The descriptor of merging two partial results. */
-#include <inttypes.h>
-
 #include "take.h"
 #include "validate.h"
 
@@ -15,16 +13,14 @@ clattn_status ca_validate_merge(const clattn_merge_desc *theirs, ca_problem *pro
   clattn_merge_desc desc;
   CA_TRY(ca_take_struct(&desc, sizeof desc, theirs, "clattn_merge_desc", report));
   *problem = (ca_problem){.operation = CA_OP_MERGE, .variant = desc.variant};
-  if (desc.flags) return ca_fail(report, CLATTN_INVALID_VALUE, "flags is 0x%" PRIx32 ", known are 0x0", desc.flags);
+  CA_TRY(ca_check_flags(desc.flags, 0, report));
   const clattn_tensor *tensors[6] = {&desc.y1, &desc.lse1, &desc.y2, &desc.lse2, &desc.y, &desc.lse};
   for (int i = 0; i < 6; i++) CA_TRY(ca_take_tensor(tensors[i], &rules[i], problem, report));
   const int64_t *dim = problem->tensor[CLATTN_Y1].dim;
   for (int i = 1; i < 6; i++)
     for (int n = 0; n < rules[i].rank_min; n++)
       CA_TRY(ca_want_dim(problem, rules[i].slot, n, dim[n], names[n], report));
-  if (dim[2] > CA_MAX_TOKENS)
-    return ca_fail(report, CLATTN_INVALID_SHAPE, "SQ of y1 is %" PRId64 " tokens, the limit is %" PRId64, dim[2],
-                   CA_MAX_TOKENS);
+  CA_TRY(ca_check_tokens("SQ of y1", dim[2], report));
   problem->attention = (ca_attention_problem){.b = dim[0],
                                               .hq = dim[1],
                                               .hk = dim[1],
