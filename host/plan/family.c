@@ -69,7 +69,7 @@ void ca_plan_id(const ca_question *question, const char *tile_text, ca_choice *c
            types, head, tile_text ? "_" : "", tile_text ? tile_text : "");
 }
 
-const ca_tensor *ca_plan_f64_tensor(const ca_problem *problem, int32_t *slot)
+static const ca_tensor *f64_tensor(const ca_problem *problem, int32_t *slot)
 {
   for (*slot = 1; *slot < CLATTN_SLOT_COUNT; ++*slot) {
     const ca_tensor *t = &problem->tensor[*slot];
@@ -78,20 +78,30 @@ const ca_tensor *ca_plan_f64_tensor(const ca_problem *problem, int32_t *slot)
   return NULL;
 }
 
+static bool hints_double(const ca_question *question)
+{
+  return question->operation != CA_OP_PROJECTION && question->problem->attention.softmax_precision == 11;
+}
+
+bool ca_plan_real(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
+{
+  int32_t slot;
+  const bool must = f64_tensor(question->problem, &slot) != NULL;
+  if (must && !question->facts->has_f64)
+    return ca_refuse(reason, "%s is f64, and the device has no float64 (cl_khr_fp64)", ca_slot_text(slot));
+  if (must || (hints_double(question) && question->facts->has_f64)) choice->real_bytes = sizeof(double);
+  return true;
+}
+
 /* A family that computes in float32. The hint of a precision yields to a family that the caller names. */
 static bool float_suffices(const ca_question *question, char reason[CA_REASON_BYTES])
 {
   int32_t slot;
-  if (ca_plan_f64_tensor(question->problem, &slot))
+  if (f64_tensor(question->problem, &slot))
     return ca_refuse(reason, "%s is f64, and %s computes in float32", ca_slot_text(slot), question->family);
-  if (ca_plan_hints_double(question) && question->facts->has_f64 && !question->forced)
+  if (hints_double(question) && question->facts->has_f64 && !question->forced)
     return ca_refuse(reason, "softmax_precision is 11 (float64), and %s computes in float32", question->family);
   return true;
-}
-
-bool ca_plan_hints_double(const ca_question *question)
-{
-  return question->operation != CA_OP_PROJECTION && question->problem->attention.softmax_precision == 11;
 }
 
 static bool fits_32_bits(const char *name, int64_t value, char reason[CA_REASON_BYTES])

@@ -41,9 +41,9 @@ bool ca_plan_sizes(const ca_question *question, char reason[CA_REASON_BYTES]);
 /* The same for a family that computes in float32: refuses float64 besides. */
 bool ca_plan_common(const ca_question *question, char reason[CA_REASON_BYTES]);
 
-/* The first tensor of float64, or NULL; whether softmax_precision asks for float64. */
-const ca_tensor *ca_plan_f64_tensor(const ca_problem *problem, int32_t *slot);
-bool ca_plan_hints_double(const ca_question *question);
+/* For a family that has float64: takes it where a tensor is float64, or where it is hinted at and the device has it.
+ * Refuses what the device has not. */
+bool ca_plan_real(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES]);
 
 /* False where a product of sizes passes 63 bits. */
 bool ca_plan_product(const char *name, const int64_t *factor, int count, char reason[CA_REASON_BYTES]);

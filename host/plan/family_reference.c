@@ -41,15 +41,21 @@ static void add_values(const ca_question *question, ca_choice *choice)
   add(question, choice, CA_STAGE_values, "reference_values", groups_for(ca_plan_outputs(question->problem), size), 0);
 }
 
-/* In double where a tensor is float64, or where it is hinted at and the device has it. */
-static bool choose_real(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
+/* What the operation's largest stage declares; projection, scores and values declare none. */
+static size_t local_bytes(const ca_question *question, const ca_choice *choice)
 {
-  int32_t slot;
-  const bool must = ca_plan_f64_tensor(question->problem, &slot) != NULL;
-  if (must && !question->facts->has_f64)
-    return ca_refuse(reason, "%s is f64, and the device has no float64 (cl_khr_fp64)", ca_slot_text(slot));
-  if (must || (ca_plan_hints_double(question) && question->facts->has_f64)) choice->real_bytes = sizeof(double);
-  return true;
+  const size_t size = ca_plan_group_size(question->facts);
+  switch (question->operation) {
+  case CA_OP_ATTENTION:
+    return (CA_MAX_HEAD + 2 * size) * choice->real_bytes;
+  case CA_OP_SCORES:
+    return question->problem->attention.qk_mode == CA_QK_PROBABILITIES ? size * choice->real_bytes : 0;
+  case CA_OP_SOFTMAX:
+  case CA_OP_STAGED:
+    return size * choice->real_bytes;
+  default:
+    return 0;
+  }
 }
 
 bool ca_plan_reference(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
@@ -57,9 +63,9 @@ bool ca_plan_reference(const ca_question *question, ca_choice *choice, char reas
   const ca_problem *problem = question->problem;
   const size_t size = ca_plan_group_size(question->facts);
   ca_plan_id(question, NULL, choice);
-  if (!choose_real(question, choice, reason)) return false;
-  const size_t attention_local = (CA_MAX_HEAD + 2 * size) * choice->real_bytes;
-  if (!ca_plan_sizes(question, reason) || !ca_plan_fits(question->facts, size, attention_local, reason)) return false;
+  if (!ca_plan_real(question, choice, reason)) return false;
+  const size_t local = local_bytes(question, choice);
+  if (!ca_plan_sizes(question, reason) || !ca_plan_fits(question->facts, size, local, reason)) return false;
   if (!ca_plan_writes(question)) return true;
   switch (question->operation) {
   case CA_OP_PROJECTION:
@@ -86,7 +92,7 @@ bool ca_plan_reference(const ca_question *question, ca_choice *choice, char reas
     add_values(question, choice);
     return true;
   default:
-    add(question, choice, CA_STAGE_attention, "reference_attention", ca_plan_rows(problem), attention_local);
+    add(question, choice, CA_STAGE_attention, "reference_attention", ca_plan_rows(problem), local);
     return true;
   }
 }

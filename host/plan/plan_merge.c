@@ -7,14 +7,8 @@ bool ca_plan_merge(const ca_question *question, ca_choice *choice, char reason[C
 {
   const ca_problem *problem = question->problem;
   const ca_facts *facts = question->facts;
-  int32_t slot;
   ca_plan_id(question, NULL, choice);
-  if (!ca_plan_sizes(question, reason)) return false;
-  if (ca_plan_f64_tensor(problem, &slot)) {
-    if (!facts->has_f64)
-      return ca_refuse(reason, "%s is f64, and the device has no float64 (cl_khr_fp64)", ca_slot_text(slot));
-    choice->real_bytes = sizeof(double);
-  }
+  if (!ca_plan_sizes(question, reason) || !ca_plan_real(question, choice, reason)) return false;
   const int64_t rows = ca_plan_rows(problem);
   if (rows == 0) return true;
   const size_t size = ca_plan_group_size(facts);

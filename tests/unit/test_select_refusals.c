@@ -24,13 +24,28 @@ static void too_little_local_memory(void **state)
   facts.local_memory_bytes = 16384;
   refuses(&problem, &facts, CLATTN_OK, "tiled_attention_f32_d64_q64k64",
           "needs 32004 bytes of local memory, has 16384");
-  facts.local_memory_bytes = 1024;
+  facts.local_memory_bytes = 128;
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "tiled_attention_f32_d64_q64k64",
-          "needs 32004 bytes of local memory, has 1024");
+          "needs 32004 bytes of local memory, has 128");
+  facts.local_memory_bytes = 1024;
+  assert_string_equal("reference_staged_f32_d64", chosen(&problem, &facts).id);
   ca_problem by_reference = problem;
   by_reference.variant = "reference";
+  by_reference.path = CLATTN_PATH_FUSED;
   refuses(&by_reference, &facts, CLATTN_UNSUPPORTED, "reference_attention_f32_d64",
           "needs 2560 bytes of local memory, has 1024");
+  by_reference.path = CLATTN_PATH_STAGED; /* its softmax needs 256, its other stages none */
+  assert_string_equal("reference_staged_f32_d64", chosen(&by_reference, &facts).id);
+  facts.local_memory_bytes = 255;
+  refuses(&by_reference, &facts, CLATTN_UNSUPPORTED, "reference_staged_f32_d64",
+          "needs 256 bytes of local memory, has 255");
+  ca_problem alone = with_qk(by_reference, CA_QK_SCALED);
+  alone.operation = CA_OP_SCORES;
+  assert_string_equal("reference_scores_f32_d64", chosen(&alone, &facts).id);
+  alone.attention.qk_mode = CA_QK_PROBABILITIES;
+  refuses(&alone, &facts, CLATTN_UNSUPPORTED, "reference_scores_f32_d64", "needs 256 bytes of local memory, has 255");
+  alone = projection(2, 16, 32, 2, 8, CLATTN_F32);
+  assert_string_equal("reference_projection_f32", chosen(&alone, &facts).id);
 }
 
 static void too_small_work_groups(void **state)
