@@ -18,8 +18,10 @@ struct clattn_context {
   cl_device_id device;
   ca_facts facts;
   ca_program_cache *programs;
-  ca_lock planning;       /* CLBlast and first launches are not run side by side */
-  ca_lock judging;        /* guards facts.wrong_variants, which a selftest writes */
+  ca_lock planning; /* CLBlast and first launches are not run side by side */
+  ca_lock judging;  /* guards facts.wrong_variants, which a selftest writes, and failed */
+  /* Lines "ID: why" of variants that could not be made here, none tried again; a plan's own failures need the rest. */
+  char failed[CA_SELECTION_BYTES / 2];
   clattn_context *parent; /* of a selftest's own context, which borrows cl and programs; else NULL */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "names.h"
 #include "objects.h"
 #include "validate.h"
 
@@ -79,15 +80,52 @@ static bool may_try_another(const clattn_plan *plan, clattn_status status)
   return status == CLATTN_BUILD_FAILED && !ca_program_cache_kernel_dir(plan->context->programs);
 }
 
+/* What could not be made in this context before. Whoever names a variant wants it tried, and the compiler's message. */
+static void recall_failed(clattn_context *context, const ca_problem *problem, char failed[CA_SELECTION_BYTES])
+{
+  failed[0] = '\0';
+  if (problem->variant) return;
+  ca_lock_take(&context->judging);
+  memcpy(failed, context->failed, sizeof context->failed);
+  ca_lock_give(&context->judging);
+}
+
+/* Keeps the lines that are new, as far as there is room: a line that is not kept costs another try. */
+static void remember_failed(clattn_context *context, const char *failed)
+{
+  ca_lock_take(&context->judging);
+  for (const char *line = failed; *line; line = strchr(line, '\n') + 1) {
+    char text[512];
+    snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+    const size_t used = strlen(context->failed);
+    if (!ca_has_line(context->failed, text) && used + strlen(text) + 1 < sizeof context->failed)
+      snprintf(context->failed + used, sizeof context->failed - used, "%s\n", text);
+  }
+  ca_lock_give(&context->judging);
+}
+
+/* False where there is no room for another line. */
+static bool note_failed(char failed[CA_SELECTION_BYTES], const char *id, const clattn_report *why)
+{
+  const size_t used = strlen(failed), room = CA_SELECTION_BYTES - used;
+  const int line = snprintf(failed + used, room, "%s: %.150s\n", id, why->message);
+  if ((size_t)line < room) return true;
+  failed[used] = '\0';
+  return false;
+}
+
 /* Selects and readies, one variant after the other until one is ready. What is told in the end is the first failure's
- * report, with all refusals. */
+ * report, with all refusals. Only what another variant made up for is remembered: a problem that none takes is told the
+ * same each time. */
 static clattn_status choose_and_ready(clattn_plan *plan, const ca_problem *asked, clattn_report *report)
 {
   clattn_context *context = plan->context;
-  char failed[CA_SELECTION_BYTES] = "";
+  char failed[CA_SELECTION_BYTES];
+  bool tried = false;
   clattn_report first, now;
   ca_problem problem = *asked;
   problem.failed = failed;
+  recall_failed(context, asked, failed);
   ca_report_clear(&first);
   for (;;) {
     ca_report_clear(&now);
@@ -97,13 +135,14 @@ static clattn_status choose_and_ready(clattn_plan *plan, const ca_problem *asked
     const bool selected = status == CLATTN_OK;
     if (selected) status = ready_plan(plan, &now);
     if (status != CLATTN_OK && first.status == CLATTN_OK) first = now;
-    const size_t used = strlen(failed);
-    const int line = snprintf(failed + used, sizeof failed - used, "%s: %.150s\n", plan->choice.id, now.message);
-    if (status != CLATTN_OK && selected && may_try_another(plan, status) && (size_t)line < sizeof failed - used) {
+    if (status != CLATTN_OK && selected && may_try_another(plan, status) &&
+        note_failed(failed, plan->choice.id, &now)) {
       release_kernels(plan);
+      tried = true;
       continue;
     }
-    if (status != CLATTN_OK && !selected && used) ca_report_line(&first, "%s", now.detail);
+    if (status == CLATTN_OK && tried) remember_failed(context, failed);
+    if (status != CLATTN_OK && !selected && tried) ca_report_line(&first, "%s", now.detail);
     if (report) *report = status == CLATTN_OK ? now : first;
     return status == CLATTN_OK ? status : first.status;
   }
