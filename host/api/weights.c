@@ -34,7 +34,7 @@ clattn_status clattn_weights_create(clattn_context *context, const clattn_weight
   ca_tensor w;
   ca_weights_layout layout;
   CA_TRY(ca_validate_weights(desc, &w, report));
-  CA_TRY(ca_select_weights(w.dim[0], w.dim[1], w.dtype, desc->variant, &context->facts, &layout, report));
+  CA_TRY(ca_select_weights(w.dtype, desc->variant, &layout, report));
   int64_t packed_bytes; /* the elements' number is known to fit */
   if (!ca_mul(w.dim[0] * w.dim[1], (int64_t)ca_dtype_bytes(layout.dtype), &packed_bytes) ||
       (context->facts.max_alloc_bytes && (uint64_t)packed_bytes > context->facts.max_alloc_bytes))

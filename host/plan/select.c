@@ -128,15 +128,15 @@ const char *ca_variant_name(uint32_t index)
   return NULL;
 }
 
-clattn_status ca_select_weights(int64_t n, int64_t e, int32_t dtype, const char *variant, const ca_facts *facts,
-                                ca_weights_layout *layout, clattn_report *report)
+clattn_status ca_select_weights(int32_t dtype, const char *variant, ca_weights_layout *layout, clattn_report *report)
 {
-  (void)n, (void)e, (void)facts;
   for (int i = 0; i < ROW_COUNT; i++) {
     if (rows[i].operation != CA_OP_PROJECTION) continue;
     const bool named = !variant || starts_with(rows[i].name, variant) || starts_with(variant, rows[i].name);
     if (!named) continue;
-    layout->dtype = strcmp(rows[i].family, "clblast") == 0 ? CLATTN_F32 : dtype;
+    /* float64 stays, so that the projection is refused rather than computed from rounded weights */
+    const bool widens = strcmp(rows[i].family, "clblast") == 0 && dtype != CLATTN_F64;
+    layout->dtype = widens ? CLATTN_F32 : dtype;
     return CLATTN_OK;
   }
   for (uint32_t i = 0; ca_variant_name(i); i++) ca_report_line(report, "%s", ca_variant_name(i));

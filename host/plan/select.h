@@ -22,8 +22,8 @@ typedef struct ca_weights_layout {
   int32_t dtype; /* storage type on the device; always [N,E] row-major, dense */
 } ca_weights_layout;
 
-/* The layout for weights [n,e] of type dtype, by the variant that a projection with float32 inputs would take. */
-clattn_status ca_select_weights(int64_t n, int64_t e, int32_t dtype, const char *variant, const ca_facts *facts,
-                                ca_weights_layout *layout, clattn_report *report);
+/* The layout for weights of type dtype under a variant, NULL: the library's choice. Dense rows suit every variant, so
+ * neither their sizes nor the device matter; whether a projection can be made is for its plan to say. */
+clattn_status ca_select_weights(int32_t dtype, const char *variant, ca_weights_layout *layout, clattn_report *report);
 
 #endif

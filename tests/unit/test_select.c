@@ -257,7 +257,6 @@ static void names_are_listed_in_order_of_preference(void **state)
 static void weights_keep_their_type_but_for_clblast(void **state)
 {
   (void)state;
-  const ca_facts facts = plain_gpu();
   clattn_report report = {.status = CLATTN_OK};
   ca_weights_layout layout;
   static const struct {
@@ -269,11 +268,12 @@ static void weights_keep_their_type_but_for_clblast(void **state)
                {"clblast", CLATTN_F32},
                {"clblast_projection_f32", CLATTN_F32}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    assert_status(CLATTN_OK, ca_select_weights(8, 8, CLATTN_BF16, cases[i].variant, &facts, &layout, &report), &report);
+    assert_status(CLATTN_OK, ca_select_weights(CLATTN_BF16, cases[i].variant, &layout, &report), &report);
     assert_int_equal(cases[i].dtype, layout.dtype);
   }
-  assert_status(CLATTN_UNKNOWN_VARIANT, ca_select_weights(8, 8, CLATTN_BF16, "vectors", &facts, &layout, &report),
-                &report);
+  assert_status(CLATTN_OK, ca_select_weights(CLATTN_F64, "clblast", &layout, &report), &report);
+  assert_int_equal(CLATTN_F64, layout.dtype); /* float32 would round it in silence */
+  assert_status(CLATTN_UNKNOWN_VARIANT, ca_select_weights(CLATTN_BF16, "vectors", &layout, &report), &report);
   assert_says(&report, "\"vectors\"");
   assert_holds(report.detail, "tiled_projection");
 }
