@@ -67,7 +67,8 @@ static bool measure_span(ca_tensor *t)
   return true;
 }
 
-/* True if no two elements can share memory: each stride, in ascending order, steps over all that lies within it. */
+/* True only where no two elements share memory: each stride, in ascending order, steps over all that lies within
+ * it. */
 static bool is_injective(const ca_tensor *t)
 {
   int order[4], n = 0;
@@ -119,7 +120,7 @@ clattn_status ca_take_tensor(const clattn_tensor *theirs, const ca_tensor_rule *
   }
   if (!measure_span(t)) return ca_fail(report, CLATTN_INVALID_SHAPE, "%s: its view spans more than 2^63 bytes", name);
   if (t->output && !is_injective(t))
-    return ca_fail(report, CLATTN_OVERLAP, "%s: its strides make elements share memory", name);
+    return ca_fail(report, CLATTN_OVERLAP, "%s: its strides may make elements share memory", name);
   return CLATTN_OK;
 }
 
