@@ -74,12 +74,3 @@ void planted_edit(const char *folder, const char *file, const char *text, const 
   fclose(stream);
   free(source);
 }
-
-void planted_begin(const char *folder, const char *file, const char *line)
-{
-  char *source = read_text(folder, file);
-  FILE *stream = open_to_write(folder, file);
-  fprintf(stream, "%s\n%s", line, source);
-  fclose(stream);
-  free(source);
-}

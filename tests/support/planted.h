@@ -8,7 +8,4 @@ void planted_copy(const char *from, const char *to);
 /* Replaces a text, which must stand in the file, wherever it does. */
 void planted_edit(const char *folder, const char *file, const char *text, const char *by);
 
-/* Puts a line before everything else of a file. */
-void planted_begin(const char *folder, const char *file, const char *line);
-
 #endif
