@@ -60,11 +60,12 @@ void ca_variant_kind(const char *id, char kind[CA_VARIANT_KIND_BYTES])
   size_t used = 0;
   for (const char *at = id; *at;) {
     const size_t length = strcspn(at, "_");
-    const bool head = length > 1 && at[0] == 'd' && at[1] >= '0' && at[1] <= '9';
-    if (!head && used + length + 2 <= CA_VARIANT_KIND_BYTES) {
+    const bool numbered = length > 1 && at[1] >= '0' && at[1] <= '9';
+    const size_t kept = numbered && at[0] == 'd' ? 0 : numbered && at[0] == 'l' ? strcspn(at, "_qm") : length;
+    if (kept && used + kept + 2 <= CA_VARIANT_KIND_BYTES) {
       if (used) kind[used++] = '_';
-      memcpy(kind + used, at, length);
-      used += length;
+      memcpy(kind + used, at, kept);
+      used += kept;
     }
     at += length + (at[length] == '_');
   }

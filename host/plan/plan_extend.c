@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "family.h"
+#include "names.h"
 
 bool ca_plan_extend(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
 {
@@ -9,6 +10,8 @@ bool ca_plan_extend(const ca_question *question, ca_choice *choice, char reason[
   const ca_attention_problem *a = &problem->attention;
   const ca_facts *facts = question->facts;
   if (!problem->tensor[CLATTN_PRESENT_KEY].present && !problem->tensor[CLATTN_PRESENT_VALUE].present) return true;
+  if (ca_has_line(facts->wrong_variants, CA_EXTEND_KIND))
+    return ca_refuse(reason, "the extended keys were wrong in the selftest of this device");
   const int64_t factor[3] = {a->b, a->hk, a->sk};
   if (!ca_plan_product("the extended keys", factor, 3, reason)) return false;
   const int64_t rows = a->b * a->hk * a->sk;

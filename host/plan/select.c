@@ -80,6 +80,23 @@ static bool try_row(const variant_row *row, const ca_problem *problem, const ca_
   return !find_failed(problem->failed, choice->id, reason);
 }
 
+/* The first variant that computes rightly although the rules of speed are against it, which do not hold for what is
+ * named: where those that they prefer compute wrongly or cannot be made. */
+static bool take_any(const ca_problem *problem, const ca_facts *facts, ca_choice *choice)
+{
+  ca_problem named = *problem;
+  char id[CA_VARIANT_ID_BYTES], reason[CA_REASON_BYTES];
+  for (int i = 0; i < ROW_COUNT; i++) {
+    if (!row_serves(&rows[i], problem)) continue;
+    try_row(&rows[i], problem, facts, choice, reason);
+    if (problem->variant && !starts_with(choice->id, problem->variant)) continue;
+    memcpy(id, choice->id, sizeof id);
+    named.variant = id;
+    if (try_row(&rows[i], &named, facts, choice, reason)) return true;
+  }
+  return false;
+}
+
 static clattn_status fail_unknown(const ca_problem *problem, const ca_facts *facts, clattn_report *report)
 {
   for (int i = 0; i < ROW_COUNT; i++) {
@@ -111,6 +128,11 @@ clattn_status ca_select(const ca_problem *problem, const ca_facts *facts, ca_cho
       return CLATTN_OK;
     }
     if (!first_refusal[0]) snprintf(first_refusal, sizeof first_refusal, "%s: %s", choice->id, reason);
+  }
+  if (take_any(problem, facts, choice)) {
+    note(selection, choice->id, "taken", " against the rules of speed: nothing else is left");
+    note_precision(problem, facts, choice, selection, report);
+    return CLATTN_OK;
   }
   *choice = (ca_choice){0};
   if (!first_refusal[0]) return fail_unknown(problem, facts, report);

@@ -1,12 +1,10 @@
 #include "selftest.h"
 
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "names.h"
-#include "trials.h"
+#include "trial.h"
 
 typedef struct selftest {
   clattn_context *context;
@@ -14,39 +12,23 @@ typedef struct selftest {
   void *user;
   char *wrong;
   size_t capacity;
-  uint32_t count;
+  uint32_t count, trial, trials;
   clattn_report *report;
 } selftest;
 
-/* One tensor of a trial: where it belongs, and its bytes on the host. */
-typedef struct part {
-  int32_t slot;
-  void *data;
-  size_t bytes;
-} part;
+static const ca_trial_table *const tables[] = {&ca_attention_trials, &ca_scores_trials,     &ca_softmax_trials,
+                                               &ca_values_trials,    &ca_projection_trials, &ca_merge_trials,
+                                               &ca_extend_trials};
+enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
-static size_t dense_bytes(const clattn_tensor *t)
+/* Notes a kind once. */
+static void condemn(selftest *s, const clattn_selftest_row *row)
 {
-  size_t n = clattn_dtype_bytes((clattn_dtype)t->dtype);
-  for (int32_t i = 0; i < t->rank; i++) n *= (size_t)t->dim[i];
-  return n;
-}
-
-/* Notes the kind of a variant once. */
-static void condemn(selftest *s, const char *variant, const char *why)
-{
-  char kind[CA_VARIANT_KIND_BYTES];
-  ca_variant_kind(variant, kind);
-  ca_report_line(s->report, "%s: %s", kind, why);
-  if (ca_has_line(s->wrong, kind)) return;
+  if (ca_has_line(s->wrong, row->kind)) return;
+  ca_report_line(s->report, "%s: %s (%s)", row->kind, row->reason, row->problem);
   const size_t used = strlen(s->wrong);
-  if (used + strlen(kind) + 2 <= s->capacity) snprintf(s->wrong + used, s->capacity - used, "%s\n", kind);
+  if (used + strlen(row->kind) + 2 <= s->capacity) snprintf(s->wrong + used, s->capacity - used, "%s\n", row->kind);
   s->count++;
-}
-
-static void tell(selftest *s, const clattn_selftest_row *row)
-{
-  if (s->row) s->row(row, s->user);
 }
 
 /* A failed call is a verdict on the variant, but for memory and the caller's own mistakes. */
@@ -55,95 +37,111 @@ static bool is_fault(clattn_status status)
   return status == CLATTN_OPENCL_FAILED || status == CLATTN_BUILD_FAILED || status == CLATTN_INTERNAL;
 }
 
-static clattn_attention_desc describe(ca_trial_data *data, part parts[8], uint32_t *n)
+static clattn_status run_plan(const ca_trial *trial, const clattn_plan *plan, clattn_report *report)
 {
-  const ca_trial *t = &data->trial;
-  const clattn_dtype dtype = (clattn_dtype)t->dtype;
-  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
-  desc.q = clattn_bhsd(dtype, t->b, t->hq, t->sq, t->dk);
-  desc.k = clattn_bhsd(dtype, t->b, t->hk, t->sk, t->dk);
-  desc.v = clattn_bhsd(dtype, t->b, t->hk, t->sk, t->dv);
-  desc.y = clattn_bhsd(dtype, t->b, t->hq, t->sq, t->dv);
-  desc.lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){t->b, t->hq, t->sq});
-  desc.softcap = t->softcap;
-  desc.window_left = t->left;
-  desc.flags = t->causal ? CLATTN_CAUSAL : 0;
-  if (t->past) {
-    desc.past_key = clattn_bhsd(dtype, t->b, t->hk, t->past, t->dk);
-    desc.past_value = clattn_bhsd(dtype, t->b, t->hk, t->past, t->dv);
+  clattn_host_binding bindings[CLATTN_SLOT_COUNT];
+  clattn_slot_info info = CLATTN_SLOT_INFO_INIT;
+  uint32_t count = 0;
+  for (uint32_t i = 0; clattn_plan_slot(plan, i, &info) == CLATTN_OK; i++) {
+    const ca_part *part = &trial->part[info.slot];
+    if (info.slot == CLATTN_WORKSPACE) continue;
+    bindings[count++] = (clattn_host_binding){.slot = info.slot, .data = part->data, .bytes = part->bytes};
   }
-  if (t->mask != CA_TRIAL_NO_MASK)
-    desc.mask =
-        clattn_dense(t->mask == CA_TRIAL_BOOL ? CLATTN_BOOL : dtype, 2, (const int64_t[]){t->sq, t->past + t->sk});
-  const struct {
-    int32_t slot;
-    const clattn_tensor *view;
-    void *data;
-  } all[8] = {{CLATTN_Q, &desc.q, data->q},
-              {CLATTN_K, &desc.k, data->k},
-              {CLATTN_V, &desc.v, data->v},
-              {CLATTN_Y, &desc.y, data->y},
-              {CLATTN_LSE, &desc.lse, data->lse},
-              {CLATTN_MASK, &desc.mask, data->mask},
-              {CLATTN_PAST_KEY, &desc.past_key, data->past_k},
-              {CLATTN_PAST_VALUE, &desc.past_value, data->past_v}};
-  *n = 0;
-  for (int i = 0; i < 8; i++)
-    if (all[i].view->rank) parts[(*n)++] = (part){all[i].slot, all[i].data, dense_bytes(all[i].view)};
-  return desc;
+  return clattn_run_host(plan, bindings, count, report);
 }
 
-static void try_variant(selftest *s, ca_trial_data *data, const char *variant)
+/* Judges a variant, or the one that the leading part of an id chooses; its id goes to `id`. */
+static clattn_status judge(selftest *s, ca_trial *trial, const char *variant, char id[CA_VARIANT_KIND_BYTES],
+                           clattn_selftest_row *row, clattn_report *report)
 {
-  part parts[8];
-  uint32_t n;
-  clattn_report report;
   clattn_plan *plan = NULL;
-  clattn_host_binding bindings[8];
-  clattn_attention_desc desc = describe(data, parts, &n);
-  desc.variant = variant;
-  clattn_status status = clattn_plan_attention(s->context, &desc, &plan, &report);
-  const size_t rows = (size_t)(data->trial.b * data->trial.hq * data->trial.sq);
-  const size_t y_bytes = rows * (size_t)data->trial.dv * clattn_dtype_bytes((clattn_dtype)data->trial.dtype);
-  memset(data->y, 0xff, y_bytes); /* no numbers: what is not written does not pass */
-  memset(data->lse, 0xff, rows * sizeof(float));
-  for (uint32_t i = 0; i < n; i++)
-    bindings[i] = (clattn_host_binding){.slot = parts[i].slot, .data = parts[i].data, .bytes = parts[i].bytes};
-  if (status == CLATTN_OK) status = clattn_run_host(plan, bindings, n, &report);
+  clattn_status status = trial->plan(s->context, trial, trial->judges ? NULL : variant, &plan, report);
+  snprintf(id, CA_VARIANT_KIND_BYTES, "%s", plan && !trial->judges ? clattn_plan_variant(plan) : variant);
+  ca_trial_poison(trial);
+  if (status == CLATTN_OK) status = run_plan(trial, plan, report);
   clattn_plan_destroy(plan);
-  clattn_selftest_row row = {.variant = variant, .problem = data->text, .status = status, .reason = report.message};
-  if (status == CLATTN_OK) {
-    row.error = ca_trial_error(data);
-    row.right = row.error <= 1.0;
-    row.reason = row.right ? "" : "wrong results";
-    if (!row.right) condemn(s, variant, "wrong results");
-  } else if (is_fault(status)) {
-    condemn(s, variant, report.message);
-  }
-  tell(s, &row);
+  row->status = status;
+  row->reason = report->message;
+  if (status != CLATTN_OK) return status;
+  row->error = ca_trial_error(trial);
+  row->right = row->error <= 1.0;
+  row->reason = row->right ? "" : "wrong results";
+  return status;
 }
 
-/* Every id for this trial: an unknown name is answered with the list. */
-static clattn_status try_all(selftest *s, ca_trial_data *data)
+/* FAMILY_OPERATION of an id. */
+static void family_of(const char *id, char family[CA_VARIANT_KIND_BYTES])
 {
-  part parts[8];
-  uint32_t n;
+  const char *end = strchr(id, '_');
+  end = end ? strchr(end + 1, '_') : NULL;
+  snprintf(family, CA_VARIANT_KIND_BYTES, "%.*s", end ? (int)(end - id) : (int)strlen(id), id);
+}
+
+static bool is_family(const char *id)
+{
+  char family[CA_VARIANT_KIND_BYTES];
+  family_of(id, family);
+  return strcmp(family, id) == 0;
+}
+
+/* Tells the row of a variant; false if it is wrong. What could not be made of a family has no id, and is told of each
+ * of its variants by its own name. */
+static bool try_variant(selftest *s, ca_trial *trial, const char *variant, char id[CA_VARIANT_KIND_BYTES])
+{
+  char kind[CA_VARIANT_KIND_BYTES];
+  clattn_report report;
+  clattn_selftest_row row = {
+      .variant = id, .kind = kind, .problem = trial->text, .trial = s->trial, .trials = s->trials};
+  const clattn_status status = judge(s, trial, variant, id, &row, &report);
+  const bool wrong = status == CLATTN_OK ? !row.right : is_fault(status);
+  ca_variant_kind(id, kind);
+  if (wrong && trial->by_family && is_family(id)) return false;
+  if (wrong) condemn(s, &row);
+  if (s->row) s->row(&row, s->user);
+  return !wrong;
+}
+
+/* The next line, cut off; NULL past the last. */
+static char *next_line(char **rest)
+{
+  char *line = *rest;
+  if (!*line) return NULL;
+  const size_t length = strcspn(line, "\n");
+  *rest = line + length + (line[length] == '\n');
+  line[length] = '\0';
+  return line;
+}
+
+/* Every id of the list; of a family whose choice is enough, the others only where that choice is wrong. */
+static void try_list(selftest *s, ca_trial *trial, char *list)
+{
+  char family[CA_VARIANT_KIND_BYTES], last[CA_VARIANT_KIND_BYTES] = "", ran[CA_VARIANT_KIND_BYTES] = "";
+  bool all = true;
+  for (char *id = next_line(&list); id; id = next_line(&list)) {
+    family_of(id, family);
+    if (trial->by_family && strcmp(family, last) != 0) all = !try_variant(s, trial, family, ran);
+    memcpy(last, family, sizeof last);
+    char own[CA_VARIANT_KIND_BYTES];
+    if (all && strcmp(id, ran) != 0) try_variant(s, trial, id, own);
+  }
+}
+
+static clattn_status try_all(selftest *s, ca_trial *trial)
+{
   clattn_report list;
   clattn_plan *plan = NULL;
-  clattn_attention_desc desc = describe(data, parts, &n);
-  desc.variant = "?";
-  const clattn_status status = clattn_plan_attention(s->context, &desc, &plan, &list);
+  if (trial->failed) return ca_fail(s->report, CLATTN_OUT_OF_HOST_MEMORY, "no memory for a trial: %s", trial->text);
+  if (trial->judges) {
+    char id[CA_VARIANT_KIND_BYTES];
+    try_variant(s, trial, trial->judges, id);
+    return CLATTN_OK;
+  }
+  const clattn_status status = trial->plan(s->context, trial, CA_NO_VARIANT, &plan, &list);
   if (status != CLATTN_UNKNOWN_VARIANT) { /* no memory to answer */
     if (s->report) *s->report = list;
     return status;
   }
-  for (char *at = list.detail; *at;) {
-    const size_t length = strcspn(at, "\n");
-    const bool last = at[length] == '\0';
-    at[length] = '\0';
-    if (length) try_variant(s, data, at);
-    at += length + !last;
-  }
+  try_list(s, trial, list.detail);
   return CLATTN_OK;
 }
 
@@ -151,15 +149,16 @@ clattn_status ca_selftest_run(clattn_context *context, clattn_selftest_fn row, v
                               uint32_t *count, clattn_report *report)
 {
   selftest s = {.context = context, .row = row, .user = user, .wrong = wrong, .capacity = capacity, .report = report};
-  ca_trial trial;
   clattn_status status = CLATTN_OK;
   wrong[0] = '\0';
-  for (int i = 0; status == CLATTN_OK && ca_trial_at(i, &trial); i++) {
-    ca_trial_data data;
-    status = ca_trial_make(&trial, &data) ? try_all(&s, &data)
-                                          : ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "no memory for a trial");
-    ca_trial_free(&data);
-  }
+  for (int t = 0; t < TABLE_COUNT; t++) s.trials += (uint32_t)tables[t]->count;
+  for (int t = 0; t < TABLE_COUNT; t++)
+    for (int i = 0; i < tables[t]->count && status == CLATTN_OK; i++) {
+      ca_trial trial = {.random = s.trial++};
+      tables[t]->make(i, &trial);
+      status = try_all(&s, &trial);
+      ca_trial_free(&trial);
+    }
   *count = s.count;
   return status;
 }

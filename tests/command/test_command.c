@@ -44,8 +44,8 @@ static const char *text_of(const cJSON *line, const char *key)
 static void test_help(void **state)
 {
   (void)state;
-  static const char *const verbs[] = {"devices", "attend", "demo"};
-  for (int i = 0; i < 3; i++) {
+  static const char *const verbs[] = {"devices", "attend", "demo", "selftest"};
+  for (int i = 0; i < 4; i++) {
     spawned run = SPAWN(false, verbs[i], "--help");
     assert_spawned(&run, 0, "example: ", NULL);
     assert_non_null(strstr(run.out, "--device"));
@@ -71,6 +71,7 @@ static void test_wrong_command_lines(void **state)
       {{"nonsense"}, "no verb 'nonsense'"},
       {{"devices", "x"}, "'x' is not wanted"},
       {{"demo", "x"}, "'x' is not wanted"},
+      {{"selftest", "x"}, "'x' is not wanted"},
       {{"attend"}, "no input"},
       {{"attend", ELEPHANT}, "neither -o DIR nor --expect FILE"},
       {{"attend", ELEPHANT, "-o"}, "needs a value"},
@@ -95,8 +96,8 @@ static void test_wrong_command_lines(void **state)
 static void test_no_platform(void **state)
 {
   (void)state;
-  static const char *const calls[][5] = {{"devices"}, {"demo"}, {"attend", ELEPHANT, "-o", OUT}};
-  for (int i = 0; i < 3; i++) {
+  static const char *const calls[][5] = {{"devices"}, {"demo"}, {"selftest"}, {"attend", ELEPHANT, "-o", OUT}};
+  for (int i = 0; i < 4; i++) {
     spawned run = spawn_clattn(false, calls[i]);
     assert_spawned(&run, 1, NULL, "no OpenCL platform");
     spawned_free(&run);

@@ -1,4 +1,5 @@
 /* Why the planner refuses: each reason, with its numbers. */
+#include "names.h"
 #include "quirks.h"
 #include "select_fixture.h"
 
@@ -177,6 +178,52 @@ static void what_computed_wrongly_is_taken_out(void **state)
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "tiled_attention_f32_d64v48_q64k64", reason);
 }
 
+/* Rules of speed yield where what they prefer computes wrongly; a limit of the device does not. */
+static void rules_of_speed_yield(void **state)
+{
+  (void)state;
+  ca_facts facts = plain_gpu();
+  facts.type = CA_DEVICE_CPU;
+  facts.native_width_f32 = 0;
+  ca_problem problem = attention(8, 8, 16, 16);
+  problem.path = CLATTN_PATH_STAGED;
+  assert_string_equal("reference_staged_f32_d16", chosen(&problem, &facts).id);
+  strcpy(facts.wrong_variants, "reference_staged_f32\ntiled_staged_f32_m64n64k16\n");
+  assert_string_equal("tiled_staged_f32_d16_m32n32k16", chosen(&problem, &facts).id);
+  facts.work_group_size = 16;
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "tiled_staged_f32_d16_m64n64k16", "needs work-groups of 256, has 16");
+}
+
+static void extended_keys_that_came_out_wrong(void **state)
+{
+  (void)state;
+  ca_facts facts = plain_gpu();
+  ca_problem problem = attention(1024, 1024, 64, 64);
+  strcpy(facts.wrong_variants, "extend\n");
+  assert_string_equal("tiled_attention_f32_d64_q64k64", chosen(&problem, &facts).id);
+  problem.tensor[CLATTN_PRESENT_KEY] = problem.tensor[CLATTN_K];
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "tiled_attention_f32_d64_q64k64",
+          "the extended keys were wrong in the selftest of this device");
+}
+
+static void kinds_of_variants(void **state)
+{
+  (void)state;
+  static const char *const kinds[][2] = {
+      {"tiled_attention_f32_d64v32_q32k32", "tiled_attention_f32_q32k32"},
+      {"vector_attention_f32_d64_l16t6x4q64k144", "vector_attention_f32_l16t6x4"},
+      {"vector_projection_f32bf16_l8t4x3m48n64", "vector_projection_f32bf16_l8t4x3"},
+      {"reference_merge_f64_d20", "reference_merge_f64"},
+      {"tiled_staged_f32_d7v5_m64n64k16", "tiled_staged_f32_m64n64k16"},
+      {"extend", "extend"},
+  };
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+    char kind[CA_VARIANT_KIND_BYTES];
+    ca_variant_kind(kinds[i][0], kind);
+    assert_string_equal(kinds[i][1], kind);
+  }
+}
+
 static void sizes_beyond_the_arguments(void **state)
 {
   (void)state;
@@ -321,6 +368,9 @@ int main(void)
       cmocka_unit_test(float64_wants_a_device_and_a_family_that_have_it),
       cmocka_unit_test(a_precision_of_float64_is_followed_or_said),
       cmocka_unit_test(what_computed_wrongly_is_taken_out),
+      cmocka_unit_test(rules_of_speed_yield),
+      cmocka_unit_test(extended_keys_that_came_out_wrong),
+      cmocka_unit_test(kinds_of_variants),
       cmocka_unit_test(sizes_beyond_the_arguments),
       cmocka_unit_test(preferences_between_tiles),
       cmocka_unit_test(vector_is_for_wide_cpus_by_its_fastest_tile),

@@ -11,7 +11,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef int verb_main(int argc, char **argv);
-verb_main verb_devices, verb_attend, verb_demo;
+verb_main verb_devices, verb_attend, verb_demo, verb_selftest;
 
 #if defined(__GNUC__)
 #define COMMAND_PRINTF(f, a) __attribute__((format(printf, f, a)))

@@ -12,6 +12,7 @@ static const struct {
     {"devices", "list OpenCL platforms and devices, which one is taken and why", verb_devices},
     {"attend", "run attention layers from safetensors files", verb_attend},
     {"demo", "run a real language model's attention layer and show its network", verb_demo},
+    {"selftest", "check every variant on a device against sums in double; what is wrong is left out", verb_selftest},
 };
 enum { VERB_COUNT = sizeof verbs / sizeof verbs[0] };
 
