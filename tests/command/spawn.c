@@ -28,10 +28,10 @@ static char *slurp(FILE *stream)
 
 spawned spawn_clattn(bool opencl, const char *const *argv)
 {
-  char *words[64] = {(char *)(uintptr_t)CLATTN_COMMAND_FILE};
+  char *words[512] = {(char *)(uintptr_t)CLATTN_COMMAND_FILE};
   int count = 1, state = 0;
   for (; argv[count - 1]; count++) {
-    assert_true(count < 63);
+    assert_true(count < 511);
     words[count] = (char *)(uintptr_t)argv[count - 1];
   }
   FILE *out = tmpfile(), *err = tmpfile();

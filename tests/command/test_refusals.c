@@ -358,6 +358,145 @@ static void test_rotary(void **state)
   refuse("tensor 'position_ids' is there, but no cos_cache");
 }
 
+static void test_rotary_by_table(void **state)
+{
+  (void)state;
+  begin_heads();
+  add_floats("cos_cache", 3, 2, 5, 4, 0);
+  add_floats("sin_cache", 3, 2, 5, 4, 0);
+  accept();
+  add_counts("position_ids", 2, 2, 5, 0);
+  refuse("tensor 'cos_cache': rank 3, must be 2 together with position_ids");
+  begin_heads();
+  add_floats("cos_cache", 3, 1, 5, 4, 0);
+  add_floats("sin_cache", 3, 1, 5, 4, 0);
+  refuse("tensor 'cos_cache': shape [1,5,4], dimension 0 must be 2 (B of I)");
+  begin_heads();
+  add_floats("cos_cache", 3, 2, 6, 4, 0);
+  add_floats("sin_cache", 3, 2, 6, 4, 0);
+  refuse("tensor 'cos_cache': shape [2,6,4], dimension 1 must be 5 (S of I)");
+  replace(begin_rotary, "sin_cache", 3, 2, 5, 4, 0, "tensor 'sin_cache': rank 3, must be 2 as of cos_cache");
+  begin_rotary();
+  drop("cos_cache");
+  refuse("tensor 'sin_cache' is there, but no cos_cache");
+  begin_rotary();
+  add_counts("position_ids", 2, 1, 5, 0);
+  refuse("tensor 'position_ids': shape [1,5], dimension 0 must be 2 (B of I)");
+  begin_rotary();
+  add_counts("position_ids", 2, 2, 5, -1);
+  refuse("element 0 is -1, must be 0 to 8");
+  begin_heads();
+  label("rotary_embedding_dim", "4");
+  refuse("attribute rotary_embedding_dim is there, but no cos_cache");
+  begin_given();
+  label("rotary_interleaved", "1");
+  refuse("attribute rotary_interleaved is there, but Q, K and V are taken as they are");
+}
+
+/* Each tensor's own shape, by the row of the table that fills the layer, and what is said. */
+static void test_more_shapes(void **state)
+{
+  (void)state;
+  static const struct {
+    void (*begin)(void);
+    const char *name;
+    int rank;
+    int64_t dim[4];
+    const char *reason;
+  } rows[] = {
+      {begin_heads, "I_kv", 3, {2, 7, 11}, "tensor 'W_K': shape [16,12], dimension 1 must be 11 (E of I_kv)"},
+      {begin_heads, "I_kv", 2, {2, 12}, "tensor 'I_kv': rank 2 (shape [2,12]), must be 3"},
+      {begin_heads, "W_O", 1, {24}, "tensor 'W_O': rank 1"},
+      {begin_heads, "b_K", 1, {17}, "tensor 'b_K': shape [17], dimension 0 must be 16 (rows of W_K)"},
+      {begin_heads, "b_V", 1, {11}, "tensor 'b_V': shape [11], dimension 0 must be 12 (rows of W_V)"},
+      {begin_heads, "cos_cache", 1, {4}, "tensor 'cos_cache': rank 1 (shape [4]), must be 2 to 3"},
+      {begin_given, "attn_mask", 5, {1, 1, 1, 1}, "tensor 'attn_mask': rank 5"},
+      {begin_given, "attn_mask", 0, {0}, "tensor 'attn_mask': rank 0"},
+      {begin_given, "attn_mask", 4, {3, 1, 5, 7}, "dimension 0 must be 1 or 2 (batch)"},
+      {begin_given, "attn_mask", 3, {4, 4, 7}, "dimension 1 must be 1 or 5 (query tokens)"},
+      {begin_given, "past_value", 4, {2, 2, 3, 6}, "tensor 'past_value' is there, but no past_key"},
+      {begin_given, "past_key", 3, {2, 2, 8}, "tensor 'past_key': rank 3"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    int64_t dim[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    memcpy(dim, rows[i].dim, sizeof rows[i].dim);
+    rows[i].begin();
+    assert_non_null(st_add(&layer, rows[i].name, ST_F32, rows[i].rank, dim));
+    refuse(rows[i].reason);
+  }
+  begin_heads();
+  add_floats("W_O", 2, 10, 24, 0, 0);
+  add_floats("b_O", 1, 11, 0, 0, 0);
+  refuse("tensor 'b_O': shape [11], dimension 0 must be 10 (rows of W_O)");
+}
+
+/* Of past_key and past_value: each dimension by itself. */
+static void test_shapes_of_past(void **state)
+{
+  (void)state;
+  static const int64_t sound[2][4] = {{2, 2, 3, 8}, {2, 2, 3, 6}};
+  static const char *const names[2] = {"past_key", "past_value"};
+  static const char *const reasons[2][4] = {
+      {"(batch)", "(heads of K)", NULL, "(channels of a head of K)"},
+      {"(batch)", "(heads of K)", "(past of past_key)", "(channels of a head of V)"}};
+  for (int wrong = 0; wrong < 2; wrong++)
+    for (int at = 0; at < 4; at++) {
+      char reason[96];
+      if (!reasons[wrong][at]) continue;
+      begin_given();
+      for (int i = 0; i < 2; i++) {
+        int64_t dim[4];
+        memcpy(dim, sound[i], sizeof dim);
+        dim[at] += i == wrong;
+        assert_non_null(st_add(&layer, names[i], ST_F32, 4, dim));
+      }
+      snprintf(reason, sizeof reason, "dimension %d must be %d %s", at, (int)sound[wrong][at], reasons[wrong][at]);
+      refuse(reason);
+    }
+}
+
+/* Tokens of I and I_kv; the tensors are empty, so that they cost nothing. */
+static void test_limits_of_projections(void **state)
+{
+  (void)state;
+  replace(begin_heads, "I", 3, 0, 536870913, 12, 0, "tensor 'I': 536870913 tokens, the limit is 536870912");
+  begin_heads();
+  drop("I");
+  add_floats("I", 3, 0, 5, 12, 0);
+  add_floats("I_kv", 3, 0, 536870913, 12, 0);
+  refuse("tensor 'I_kv': 536870913 tokens, past included, the limit is 536870912");
+  begin_heads();
+  drop("I");
+  add_floats("I", 3, 0, 536870912, 12, 0);
+  add_floats("past_key", 4, 0, 2, 1, 8);
+  add_floats("past_value", 4, 0, 2, 1, 6);
+  refuse("tensor 'I': 536870913 tokens, past included");
+}
+
+/* The command line's own: what is said, and with which status. */
+static void test_command_line(void **state)
+{
+  (void)state;
+  const char *many[2 + 2 * 17 + 3] = {"attend", BAD};
+  int n = 2;
+  for (int i = 0; i < 17; i++) many[n++] = "--variant", many[n++] = "tiled";
+  spawned run = spawn_clattn(false, many);
+  assert_spawned(&run, 2, NULL, "--variant: more than 16");
+  spawned_free(&run);
+  run = spawn_clattn(false, (const char *const[]){NULL});
+  assert_spawned(&run, 2, NULL, "usage");
+  spawned_free(&run);
+  run = SPAWN(false, "attend", "-x");
+  assert_spawned(&run, 2, NULL, "unknown option '-x'");
+  spawned_free(&run);
+  begin_given();
+  st_error error;
+  assert_true(st_write(&layer, BAD, &error));
+  run = SPAWN(false, "attend", BAD, "--expect", CLATTN_TEST_SCRATCH "/no-expect.safetensors");
+  assert_spawned(&run, 1, NULL, "no-expect.safetensors: cannot open");
+  spawned_free(&run);
+}
+
 static void test_attributes(void **state)
 {
   (void)state;
@@ -462,6 +601,11 @@ int main(void)
       cmocka_unit_test(test_types_of_past),
       cmocka_unit_test(test_limits),
       cmocka_unit_test(test_rotary),
+      cmocka_unit_test(test_rotary_by_table),
+      cmocka_unit_test(test_more_shapes),
+      cmocka_unit_test(test_shapes_of_past),
+      cmocka_unit_test(test_limits_of_projections),
+      cmocka_unit_test(test_command_line),
       cmocka_unit_test(test_attributes),
       cmocka_unit_test(test_monsters),
       cmocka_unit_test(test_damaged_files),

@@ -3,6 +3,7 @@
 #include "safetensors.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,7 +335,35 @@ static void test_round_trip(void **state)
   remove(path);
   assert_false(st_write(&out, SCRATCH "/no-such-folder/x.safetensors", &error));
   assert_non_null(strstr(error.text, "cannot write"));
+  assert_false(st_write(&out, SCRATCH, &error)); /* the name is a folder's */
+  assert_non_null(strstr(error.text, "cannot rename the finished file to its name"));
   st_free(&out);
+}
+
+static void end_of_limit(int signal) { (void)signal; }
+
+/* A file that may not grow: writing fails, with the reason, and nothing is left under the name. */
+static void test_write_fails(void **state)
+{
+  (void)state;
+  const char *path = SCRATCH "/too-long.safetensors";
+  const int64_t dim[] = {100000};
+  struct rlimit before, small;
+  st_file out = {0};
+  st_error error;
+  assert_non_null(st_add(&out, "a", ST_F64, 1, dim));
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  small = before;
+  small.rlim_cur = 4096;
+  void (*old)(int) = signal(SIGXFSZ, end_of_limit);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const bool good = st_write(&out, path, &error);
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, old);
+  st_free(&out);
+  assert_false(good);
+  assert_non_null(strstr(error.text, "writing failed: "));
+  assert_int_not_equal(access(path, F_OK), 0);
 }
 
 /* The real files are sound, and the shown names are harmless. */
@@ -371,6 +400,7 @@ int main(void)
       cmocka_unit_test(test_claims_cost_nothing),
       cmocka_unit_test(test_files_that_are_none),
       cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_write_fails),
       cmocka_unit_test(test_real_files_and_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
