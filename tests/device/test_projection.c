@@ -198,7 +198,9 @@ static void test_far_apart(void **state)
     a->cos_cache = a->sin_cache = ids ? clattn_dense(CLATTN_F16, 2, (const int64_t[]){5, D / 2})
                                       : clattn_dense(CLATTN_F16, 3, (const int64_t[]){B, S, D / 2});
     if (ids) a->position_ids = clattn_dense(CLATTN_I64, 2, (const int64_t[]){B, S});
-    a->variant = variant;
+    const char *types = blas ? "f32" : ids ? "f16f32" : "f16";
+    variant_id id;
+    a->variant = variant_named(variant, "projection", types, &id);
     far_problem p = {.tensor = {{CLATTN_X, &a->x, false, blas},
                                 {CLATTN_W, &a->w, false, blas},
                                 {CLATTN_BIAS, &a->bias, false},

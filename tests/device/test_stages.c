@@ -162,11 +162,12 @@ static clattn_status plan_far_values(clattn_context *context, clattn_plan **plan
 
 static void stages_far_apart(void **state)
 {
+  variant_id id;
   clattn_softmax_desc *s = &far_softmax;
   *s = (clattn_softmax_desc)CLATTN_SOFTMAX_DESC_INIT;
   s->a = s->p = clattn_bhsd(CLATTN_F32, 2, 2, 3, 5);
   s->lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){2, 2, 3});
-  s->variant = variant;
+  s->variant = variant_named(variant, "softmax", "f32", &id);
   test_far(*state,
            &(far_problem){.n = 3,
                           .tensor = {{CLATTN_A, &s->a, false}, {CLATTN_P, &s->p, true}, {CLATTN_LSE, &s->lse, true}},
@@ -176,7 +177,7 @@ static void stages_far_apart(void **state)
   v->p = clattn_bhsd(CLATTN_F32, 2, 4, 3, 5);
   v->v = clattn_bhsd(CLATTN_BF16, 2, 2, 5, 3);
   v->y = clattn_bhsd(CLATTN_F16, 2, 4, 3, 3);
-  v->variant = variant;
+  v->variant = variant_named(variant, "values", "bf16f16_d3", &id);
   test_far(*state,
            &(far_problem){.n = 3,
                           .tensor = {{CLATTN_P, &v->p, false}, {CLATTN_V, &v->v, false}, {CLATTN_Y, &v->y, true}},
