@@ -270,16 +270,18 @@ static void round_values(void **state, int32_t from, int32_t to, const double *v
   const device_under_test *d = *state;
   enum { MOST = 32 };
   unsigned char v[MOST * 8], q[8] = {0}, k[8] = {0}, y[MOST * 8], expected[MOST * 8];
-  assert_true(n < MOST);
-  for (int64_t i = 0; i < n; i++) number_store(from, v, i, values[i]);
-  for (int64_t i = 0; i < n; i++) number_store(to, expected, i, values[i]);
+  assert_true(n + 2 <= MOST);
+  for (int64_t i = 0; i < n; i++) number_store(from, v, i + 1, values[i]);
+  for (int64_t i = 0; i < n; i++) number_store(to, expected, i + 1, values[i]);
   const uint32_t nan = 0x7fffffffu;
-  if (from == CLATTN_F32) memcpy(v + n * 4, &nan, 4);
-  if (from == CLATTN_F64) number_store(from, v, n, (double)NAN);
+  for (int64_t i = 0; i <= n + 1; i += n + 1) {
+    if (from == CLATTN_F32) memcpy(v + i * 4, &nan, 4);
+    if (from == CLATTN_F64) number_store(from, v, i, (double)NAN);
+  }
   clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
   desc.q = desc.k = clattn_bhsd(CLATTN_F32, 1, 1, 1, 1);
-  desc.v = clattn_bhsd(from, 1, 1, 1, n + 1);
-  desc.y = clattn_bhsd(to, 1, 1, 1, n + 1);
+  desc.v = clattn_bhsd(from, 1, 1, 1, n + 2);
+  desc.y = clattn_bhsd(to, 1, 1, 1, n + 2);
   desc.variant = chosen.variant;
   desc.path = chosen.path;
   clattn_report report;
@@ -293,16 +295,16 @@ static void round_values(void **state, int32_t from, int32_t to, const double *v
   const size_t out = number_bytes(to);
   const clattn_host_binding b[] = {{.slot = CLATTN_Q, .data = q, .bytes = 4},
                                    {.slot = CLATTN_K, .data = k, .bytes = 4},
-                                   {.slot = CLATTN_V, .data = v, .bytes = (size_t)(n + 1) * number_bytes(from)},
-                                   {.slot = CLATTN_Y, .data = y, .bytes = (size_t)(n + 1) * out}};
+                                   {.slot = CLATTN_V, .data = v, .bytes = (size_t)(n + 2) * number_bytes(from)},
+                                   {.slot = CLATTN_Y, .data = y, .bytes = (size_t)(n + 2) * out}};
   assert_status(CLATTN_OK, clattn_run_host(plan, b, 4, &report), &report);
   clattn_plan_destroy(plan);
   for (int64_t i = 0; i < n; i++) {
-    const double got = number_load(to, y, i), want = number_load(to, expected, i);
+    const double got = number_load(to, y, i + 1), want = number_load(to, expected, i + 1);
     if (got != want) print_error("%a as %s is %a, not %a\n", values[i], clattn_dtype_text((clattn_dtype)to), want, got);
     assert_true(got == want);
   }
-  assert_true(isnan(number_load(to, y, n)));
+  assert_true(isnan(number_load(to, y, 0)) && isnan(number_load(to, y, n + 1)));
 }
 
 static void stores_round_to_even(void **state)
