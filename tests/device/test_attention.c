@@ -168,6 +168,9 @@ static void test_masks(void **state)
       c.mask_short = lacks;
       run(state, &c);
     }
+    /* Shorter than what causal order leaves. */
+    c.mask_short = 50;
+    run(state, &c);
     /* A mask for one key alone is a short mask, not a broadcast one. */
     c.mask_short = 64;
     c.causal = false;

@@ -168,6 +168,24 @@ static void elements_far_apart(void **state)
     }
 }
 
+/* Enough float32 keys for the family `vector` to read them where they lie. */
+static void rows_in_place_far_apart(void **state)
+{
+  enum { H = 2, SK = 12, D = 4 };
+  clattn_attention_desc *a = &far_desc;
+  *a = (clattn_attention_desc)CLATTN_ATTENTION_DESC_INIT;
+  a->q = a->y = clattn_bhsd(CLATTN_F32, 1, H, 1, D);
+  a->k = a->v = clattn_bhsd(CLATTN_F32, 1, H, SK, D);
+  a->variant = chosen.variant;
+  a->path = chosen.path;
+  test_far(*state, &(far_problem){.n = 4,
+                                  .tensor = {{CLATTN_Q, &a->q, false},
+                                             {CLATTN_K, &a->k, false},
+                                             {CLATTN_V, &a->v, false},
+                                             {CLATTN_Y, &a->y, true}},
+                                  .plan = plan_far});
+}
+
 /* Lengths and an additive mask. */
 static void lengths_far_apart(void **state)
 {
@@ -210,6 +228,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(a_hundred_thousand_keys),
       cmocka_unit_test(elements_far_apart),
       cmocka_unit_test(lengths_far_apart),
+      cmocka_unit_test(rows_in_place_far_apart),
   };
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }
