@@ -1,5 +1,6 @@
 /* Attention by one family on one path against the double oracle: test_attention VARIANT PATH [FILTER], where VARIANT is
  * the leading part of an id or "any", PATH is auto, staged or fused and FILTER picks tests by name. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,6 +136,17 @@ static void test_mask_shapes(void **state)
                                      .mask_broadcast = shared,
                                      .want_lse = true,
                                      .seed = shared});
+        if (mask == MASK_BOOL || mask == MASK_INFINITE)
+          run(state, &(attention_case){.b = 2,
+                                       .hq = 4,
+                                       .hk = 2,
+                                       .sq = 19,
+                                       .sk = 35,
+                                       .mask = mask,
+                                       .mask_rank = rank,
+                                       .mask_broadcast = shared,
+                                       .mask_short = 1 + 11 * (rank - 1),
+                                       .seed = shared});
       }
 }
 
@@ -156,6 +168,9 @@ static void test_masks(void **state)
       c.mask_short = lacks;
       run(state, &c);
     }
+    /* Shorter than what causal order leaves. */
+    c.mask_short = 50;
+    run(state, &c);
     /* A mask for one key alone is a short mask, not a broadcast one. */
     c.mask_short = 64;
     c.causal = false;
@@ -266,7 +281,75 @@ static void test_seen(void **state)
   for (poison_case poison = POISON_SEEN_KEY; poison <= POISON_SEEN_VALUE; poison++) {
     run(state, &(attention_case){.hq = 2, .sq = 35, .sk = 35, .causal = true, .poison = poison});
     run(state, &(attention_case){.hq = 2, .sq = 35, .sk = 67, .mask = MASK_BOOL, .poison = poison});
-    run(state, &(attention_case){.sq = 3, .sk = 1, .poison = poison});
+    run(state, &(attention_case){.sq = 3, .sk = 1, .poison = poison, .want_lse = true});
+    /* Most weights underflow to a zero that is not the mark of what is not attended. */
+    run(state,
+        &(attention_case){.hq = 2, .sq = 67, .sk = 67, .dk = 64, .fill = FILL_LARGE, .causal = true, .poison = poison});
+  }
+}
+
+/* What is no number, row by row: made by the query, the key, the mask or the value, attended or not. Key 7 is -inf and
+ * key 11 beyond float32 when multiplied, which counts as not attended where the score is -inf; the values of both are
+ * NaN. Keys past row + 12 are closed by causal order. */
+static void test_no_numbers(void **state)
+{
+  enum { ROWS = 9, KEYS = 40, OFFSET = 12 };
+  static const float query[ROWS] = {1.0f, 1.0f, 1.0f, NAN, INFINITY, -1.0f, 0.0f, 0.0f, 1.0f};
+  static float key[KEYS], value[KEYS], mask[ROWS][KEYS], y[ROWS], lse[ROWS];
+  const device_under_test *d = *state;
+  for (int j = 0; j < KEYS; j++) {
+    key[j] = (float)(j % 5) / 4.0f + 0.25f;
+    value[j] = (float)(j % 7) / 8.0f;
+  }
+  key[7] = -INFINITY;
+  key[11] = -FLT_MAX;
+  value[7] = value[11] = NAN;
+  memset(mask, 0, sizeof mask);
+  for (int i = 0; i < ROWS; i++)
+    for (int j = i + OFFSET + 1; j < KEYS; j++) mask[i][j] = j % 2 ? NAN : INFINITY;
+  mask[1][2] = NAN;
+  mask[2][2] = INFINITY;
+  for (int i = 0; i < ROWS; i++) mask[i][11] = -FLT_MAX;
+  for (int j = 0; j < KEYS; j++) mask[7][j] = -INFINITY; /* key 7's score is NaN here */
+  mask[8][11] = 0.0f;                                    /* a score of -FLT_MAX: attended, with a value that is none */
+  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
+  desc.q = desc.y = clattn_bhsd(CLATTN_F32, 1, 1, ROWS, 1);
+  desc.k = desc.v = clattn_bhsd(CLATTN_F32, 1, 1, KEYS, 1);
+  desc.mask = clattn_dense(CLATTN_F32, 2, (const int64_t[]){ROWS, KEYS});
+  desc.lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){1, 1, ROWS});
+  desc.flags = CLATTN_CAUSAL | CLATTN_QUERY_OFFSET;
+  desc.query_offset = OFFSET;
+  desc.scale = 1.0;
+  desc.path = chosen.path;
+  variant_id id;
+  desc.variant =
+      variant_named(chosen.variant, chosen.path == CLATTN_PATH_STAGED ? "staged" : "attention", "f32_d1", &id);
+  clattn_report report;
+  clattn_plan *plan = NULL;
+  assert_status(CLATTN_OK, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
+  const clattn_host_binding b[] = {{.slot = CLATTN_Q, .data = (void *)query, .bytes = sizeof query},
+                                   {.slot = CLATTN_K, .data = key, .bytes = sizeof key},
+                                   {.slot = CLATTN_V, .data = value, .bytes = sizeof value},
+                                   {.slot = CLATTN_MASK, .data = mask, .bytes = sizeof mask},
+                                   {.slot = CLATTN_Y, .data = y, .bytes = sizeof y},
+                                   {.slot = CLATTN_LSE, .data = lse, .bytes = sizeof lse}};
+  assert_status(CLATTN_OK, clattn_run_host(plan, b, 6, &report), &report);
+  clattn_plan_destroy(plan);
+  for (int i = 0; i < ROWS; i++) {
+    double sum = 0.0, weights = 0.0;
+    bool wild = false;
+    for (int j = 0; j <= i + OFFSET; j++) {
+      const float score = query[i] * key[j] + mask[i][j];
+      if (score == -INFINITY || mask[i][j] == -INFINITY) continue;
+      wild = wild || isnan(score) || isinf(score) || isnan(value[j]);
+      weights += exp((double)score);
+      sum += exp((double)score) * (double)value[j];
+    }
+    const double want = weights > 0.0 ? sum / weights : 0.0;
+    const bool right = wild ? !isfinite(y[i]) : fabs((double)y[i] - want) <= 4e-6;
+    if (!right) print_error("row %d is %g, not %g (%s)\n", i, (double)y[i], want, wild ? "no number" : "a number");
+    assert_true(right);
+    if (!wild && weights == 0.0) assert_true(lse[i] == -INFINITY);
   }
 }
 
@@ -347,12 +430,12 @@ int main(int argc, char **argv)
   if (chosen.path < 0) return usage(argv[0]);
   if (argc > 3) cmocka_set_test_filter(argv[3]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_small),         cmocka_unit_test(test_sizes),         cmocka_unit_test(test_head_sizes),
-      cmocka_unit_test(test_largest_heads), cmocka_unit_test(test_groups),        cmocka_unit_test(test_many_groups),
-      cmocka_unit_test(test_mask_shapes),   cmocka_unit_test(test_masks),         cmocka_unit_test(test_causal),
-      cmocka_unit_test(test_windows),       cmocka_unit_test(test_scales),        cmocka_unit_test(test_layouts),
-      cmocka_unit_test(test_unseen),        cmocka_unit_test(test_seen),          cmocka_unit_test(test_extremes),
-      cmocka_unit_test(test_long),          cmocka_unit_test(test_scores_output),
+      cmocka_unit_test(test_small),         cmocka_unit_test(test_sizes),  cmocka_unit_test(test_head_sizes),
+      cmocka_unit_test(test_largest_heads), cmocka_unit_test(test_groups), cmocka_unit_test(test_many_groups),
+      cmocka_unit_test(test_mask_shapes),   cmocka_unit_test(test_masks),  cmocka_unit_test(test_causal),
+      cmocka_unit_test(test_windows),       cmocka_unit_test(test_scales), cmocka_unit_test(test_layouts),
+      cmocka_unit_test(test_unseen),        cmocka_unit_test(test_seen),   cmocka_unit_test(test_no_numbers),
+      cmocka_unit_test(test_extremes),      cmocka_unit_test(test_long),   cmocka_unit_test(test_scores_output),
   };
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

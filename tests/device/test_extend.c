@@ -9,6 +9,31 @@ static way chosen;
 
 static void run(void **state, const attention_case *c) { test_attention(*state, c, &chosen); }
 
+/* For interpreters of kernels: few elements, every input. */
+static void test_small(void **state)
+{
+  run(state, &(attention_case){.b = 2,
+                               .hq = 2,
+                               .hk = 1,
+                               .sq = 3,
+                               .sk = 5,
+                               .past = 4,
+                               .dk = 5,
+                               .dv = 3,
+                               .k_type = CLATTN_F16,
+                               .v_type = CLATTN_BF16,
+                               .k_layout = LAYOUT_TOKENS,
+                               .v_layout = LAYOUT_SPREAD,
+                               .causal = true,
+                               .mask = MASK_BOOL,
+                               .mask_rank = 1,
+                               .mask_short = 1,
+                               .want_present = true,
+                               .want_lse = true,
+                               .poison = POISON_UNSEEN});
+  run(state, &(attention_case){.sq = 2, .sk = 1, .past = 18, .want_present = true});
+}
+
 static void every_past(void **state)
 {
   static const int64_t past[] = {1, 3, 15, 16, 17, 33, 64}, fresh[] = {1, 5, 16, 33};
@@ -142,9 +167,9 @@ int main(int argc, char **argv)
   chosen.variant = strcmp(argv[1], "any") ? argv[1] : NULL;
   if (argc > 3) cmocka_set_test_filter(argv[3]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_past),   cmocka_unit_test(without_a_past), cmocka_unit_test(empty_parts),
-      cmocka_unit_test(every_layout), cmocka_unit_test(every_type),     cmocka_unit_test(with_everything),
-      cmocka_unit_test(in_place),
+      cmocka_unit_test(test_small),      cmocka_unit_test(every_past),   cmocka_unit_test(without_a_past),
+      cmocka_unit_test(empty_parts),     cmocka_unit_test(every_layout), cmocka_unit_test(every_type),
+      cmocka_unit_test(with_everything), cmocka_unit_test(in_place),
   };
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

@@ -1,9 +1,10 @@
-/* Merging partial results: splitting the keys and merging gives the whole. */
+/* Merging partial results: splitting the keys and merging gives the whole: test_merge [FILTER]. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "asserts.h"
+#include "far.h"
 #include "oracle.h"
 #include "tester.h"
 
@@ -89,6 +90,15 @@ static void merge_boxes(const device_under_test *d, const merge_case *given)
   }
   clattn_plan_destroy(plan);
   for (uint32_t i = 0; i < n; i++) box_free(&boxes[i]);
+}
+
+/* For interpreters of kernels: few elements, every input. */
+static void test_small(void **state)
+{
+  merge_boxes(*state, &(merge_case){.b = 2, .h = 1, .s = 6, .d = 3, .in = LAYOUT_GAPS, .out = LAYOUT_TOKENS});
+  merge_boxes(*state,
+              &(merge_case){.b = 1, .h = 2, .s = 3, .d = 66, .type = {CLATTN_F16, 0, CLATTN_BF16, 0, CLATTN_F16}});
+  merge_boxes(*state, &(merge_case){.b = 1, .h = 1, .s = 5, .d = 2, .type = {CLATTN_F64}, .no_lse = true});
 }
 
 static void every_size(void **state)
@@ -222,6 +232,62 @@ static void in_place(void **state)
   clattn_plan_destroy(plan);
 }
 
+/* A part whose lse is no number, or +inf, has met such a score: whatever the other is, the whole is no number. */
+static void a_part_that_is_no_number(void **state)
+{
+  const device_under_test *d = *state;
+  enum { R = 6 };
+  float y1[R], y2[R], y[R], lse[R];
+  float lse1[R] = {NAN, 0.5f, NAN, -INFINITY, INFINITY, -INFINITY},
+        lse2[R] = {0.5f, NAN, -INFINITY, NAN, 0.5f, INFINITY};
+  for (int i = 0; i < R; i++) {
+    y1[i] = isfinite(lse1[i]) ? 1.0f : NAN;
+    y2[i] = isfinite(lse2[i]) ? 1.0f : NAN;
+  }
+  clattn_merge_desc desc = CLATTN_MERGE_DESC_INIT;
+  desc.y1 = desc.y2 = desc.y = clattn_bhsd(CLATTN_F32, 1, 1, R, 1);
+  desc.lse1 = desc.lse2 = desc.lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){1, 1, R});
+  clattn_report report;
+  clattn_plan *plan = NULL;
+  assert_status(CLATTN_OK, clattn_plan_merge(d->context, &desc, &plan, &report), &report);
+  const clattn_host_binding b[] = {{.slot = CLATTN_Y1, .data = y1, .bytes = sizeof y1},
+                                   {.slot = CLATTN_Y2, .data = y2, .bytes = sizeof y2},
+                                   {.slot = CLATTN_LSE1, .data = lse1, .bytes = sizeof lse1},
+                                   {.slot = CLATTN_LSE2, .data = lse2, .bytes = sizeof lse2},
+                                   {.slot = CLATTN_Y, .data = y, .bytes = sizeof y},
+                                   {.slot = CLATTN_LSE, .data = lse, .bytes = sizeof lse}};
+  assert_status(CLATTN_OK, clattn_run_host(plan, b, 6, &report), &report);
+  clattn_plan_destroy(plan);
+  for (int i = 0; i < R; i++) {
+    if (isfinite(y[i]) || isfinite(lse[i]) || lse[i] == -INFINITY)
+      print_error("lse %g and %g: y %g, lse %g\n", (double)lse1[i], (double)lse2[i], (double)y[i], (double)lse[i]);
+    assert_false(isfinite(y[i]) || isfinite(lse[i]) || lse[i] == -INFINITY);
+  }
+}
+
+static clattn_merge_desc far_desc;
+
+static clattn_status plan_far(clattn_context *context, clattn_plan **plan, clattn_report *report)
+{
+  return clattn_plan_merge(context, &far_desc, plan, report);
+}
+
+static void parts_far_apart(void **state)
+{
+  clattn_merge_desc *m = &far_desc;
+  *m = (clattn_merge_desc)CLATTN_MERGE_DESC_INIT;
+  m->y1 = m->y2 = m->y = clattn_bhsd(CLATTN_F16, 2, 2, 3, 3);
+  m->lse1 = m->lse2 = m->lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){2, 2, 3});
+  test_far(*state, &(far_problem){.n = 6,
+                                  .tensor = {{CLATTN_Y1, &m->y1, false},
+                                             {CLATTN_LSE1, &m->lse1, false},
+                                             {CLATTN_Y2, &m->y2, false},
+                                             {CLATTN_LSE2, &m->lse2, false},
+                                             {CLATTN_Y, &m->y, true},
+                                             {CLATTN_LSE, &m->lse, true}},
+                                  .plan = plan_far});
+}
+
 #define REFUSED(edit, status, ...)                                                                                     \
   do {                                                                                                                 \
     clattn_merge_desc desc = CLATTN_MERGE_DESC_INIT;                                                                   \
@@ -255,10 +321,17 @@ static void refusals(void **state)
           CLATTN_INVALID_SHAPE, "SQ of y1", "1073741824", "536870912");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(every_size), cmocka_unit_test(every_layout),
-                                     cmocka_unit_test(every_type), cmocka_unit_test(splitting_the_keys_gives_the_whole),
-                                     cmocka_unit_test(in_place),   cmocka_unit_test(refusals)};
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_small),
+                                     cmocka_unit_test(every_size),
+                                     cmocka_unit_test(every_layout),
+                                     cmocka_unit_test(every_type),
+                                     cmocka_unit_test(splitting_the_keys_gives_the_whole),
+                                     cmocka_unit_test(in_place),
+                                     cmocka_unit_test(parts_far_apart),
+                                     cmocka_unit_test(a_part_that_is_no_number),
+                                     cmocka_unit_test(refusals)};
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "asserts.h"
+#include "far.h"
 #include "tester.h"
 
 static const char *variant;
@@ -14,6 +15,7 @@ enum { LADDER = sizeof ladder / sizeof ladder[0] };
 static const char *refusal_of_clblast(const projection_case *c)
 {
   const bool w_is_rows = c->w_layout != LAYOUT_SPREAD && c->w_layout != LAYOUT_REVERSED;
+  if (c->x_type > CLATTN_F32) return "must be f32";
   if (c->x_layout != LAYOUT_DENSE) return "the rows of x do not lie at one distance";
   if (!c->packed && c->w_type > CLATTN_F32) return "must be f32";
   if (!c->packed && !w_is_rows) return "the rows of w do not lie at one distance";
@@ -81,6 +83,37 @@ static void test_weight_types(void **state)
                                     .seed = (uint64_t)bits});
 }
 
+/* x, weights, bias, y and caches each in a type of its own. */
+static void test_every_mixture(void **state)
+{
+  const int32_t n = CLATTN_BF16 - CLATTN_F32 + 1;
+  for (int32_t i = 0; i < n * n * n * n * n; i++)
+    run(state, &(projection_case){.s = 3,
+                                  .e = 5,
+                                  .h = 2,
+                                  .d = 6,
+                                  .x_type = CLATTN_F32 + i % n,
+                                  .w_type = CLATTN_F32 + i / n % n,
+                                  .bias_type = CLATTN_F32 + i / (n * n) % n,
+                                  .y_type = CLATTN_F32 + i / (n * n * n) % n,
+                                  .cache_type = CLATTN_F32 + i / (n * n * n * n),
+                                  .bias = true,
+                                  .bias_layout = i % 2 ? LAYOUT_SPREAD : LAYOUT_DENSE,
+                                  .packed = i % 4 == 1,
+                                  .rotary = ROTARY_IDS,
+                                  .rotary_dim = i % 5 ? 0 : 4,
+                                  .interleaved = i % 3 == 0,
+                                  .seed = (uint64_t)i});
+}
+
+/* Terms that are all equal: their roundings go one way, and a plain sum of them drifts, as CLBlast's does. */
+static void test_long_sums(void **state)
+{
+  const int64_t e = variant && !strcmp(variant, "clblast") ? 128 : 4096;
+  run(state, &(projection_case){.s = 2, .e = e, .h = 2, .d = 3, .equal = true});
+  run(state, &(projection_case){.s = 17, .e = e - 3, .h = 1, .d = 8, .equal = true, .packed = true});
+}
+
 static void test_layouts(void **state)
 {
   for (box_layout layout = LAYOUT_DENSE; layout <= LAYOUT_REVERSED; layout++)
@@ -142,6 +175,45 @@ static void test_one_token(void **state)
                                   .position_offset = 77});
 }
 
+static clattn_projection_desc far_desc;
+
+static clattn_status plan_far(clattn_context *context, clattn_plan **plan, clattn_report *report)
+{
+  return clattn_plan_projection(context, &far_desc, plan, report);
+}
+
+/* Caches of rank 2 with ids and of rank 3. */
+static void test_far_apart(void **state)
+{
+  enum { B = 2, S = 3, E = 3, H = 2, D = 4 };
+  /* A BLAS takes float32 rows at one distance. */
+  const bool blas = variant && !strcmp(variant, "clblast");
+  for (int ids = 0; ids < 2; ids++) {
+    clattn_projection_desc *a = &far_desc;
+    *a = (clattn_projection_desc)CLATTN_PROJECTION_DESC_INIT;
+    a->x = clattn_dense(blas ? CLATTN_F32 : CLATTN_F16, 3, (const int64_t[]){B, S, E});
+    a->w = clattn_dense(blas || ids ? CLATTN_F32 : CLATTN_F16, 2, (const int64_t[]){H * D, E});
+    a->bias = clattn_dense(CLATTN_F16, 1, (const int64_t[]){H * D});
+    a->y = clattn_bhsd(CLATTN_F16, B, H, S, D);
+    a->cos_cache = a->sin_cache = ids ? clattn_dense(CLATTN_F16, 2, (const int64_t[]){5, D / 2})
+                                      : clattn_dense(CLATTN_F16, 3, (const int64_t[]){B, S, D / 2});
+    if (ids) a->position_ids = clattn_dense(CLATTN_I64, 2, (const int64_t[]){B, S});
+    const char *types = blas ? "f32" : ids ? "f16f32" : "f16";
+    variant_id id;
+    a->variant = variant_named(variant, "projection", types, &id);
+    far_problem p = {.tensor = {{CLATTN_X, &a->x, false, blas},
+                                {CLATTN_W, &a->w, false, blas},
+                                {CLATTN_BIAS, &a->bias, false},
+                                {CLATTN_COS_CACHE, &a->cos_cache, false},
+                                {CLATTN_SIN_CACHE, &a->sin_cache, false},
+                                {CLATTN_Y, &a->y, true},
+                                {CLATTN_POSITION_IDS, &a->position_ids, false}},
+                     .plan = plan_far};
+    p.n = ids ? 7 : 6;
+    test_far(*state, &p);
+  }
+}
+
 int main(int argc, char **argv)
 {
   if (argc < 2) {
@@ -150,9 +222,10 @@ int main(int argc, char **argv)
   }
   variant = strcmp(argv[1], "any") ? argv[1] : NULL;
   if (argc > 2) cmocka_set_test_filter(argv[2]);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_small),        cmocka_unit_test(test_sizes),
-                                     cmocka_unit_test(test_weight_types), cmocka_unit_test(test_layouts),
-                                     cmocka_unit_test(test_rotary),       cmocka_unit_test(test_one_token),
-                                     cmocka_unit_test(test_many_groups)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_small),         cmocka_unit_test(test_sizes),
+                                     cmocka_unit_test(test_weight_types),  cmocka_unit_test(test_layouts),
+                                     cmocka_unit_test(test_rotary),        cmocka_unit_test(test_one_token),
+                                     cmocka_unit_test(test_many_groups),   cmocka_unit_test(test_far_apart),
+                                     cmocka_unit_test(test_every_mixture), cmocka_unit_test(test_long_sums)};
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

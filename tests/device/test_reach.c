@@ -4,16 +4,41 @@
 #include <string.h>
 
 #include "asserts.h"
+#include "far.h"
 #include "tester.h"
 
 static way chosen;
 
 static void run(void **state, const attention_case *c) { test_attention(*state, c, &chosen); }
 
+/* For interpreters of kernels: few elements, every input. */
+static void test_small(void **state)
+{
+  static const int64_t lengths[] = {0, 3, -((int64_t)1 << 31) - 5, 20};
+  run(state, &(attention_case){.b = 4,
+                               .sq = 3,
+                               .sk = 18,
+                               .dk = 4,
+                               .nonpad = lengths,
+                               .causal = true,
+                               .has_window = true,
+                               .window_left = 9,
+                               .window_right = 0,
+                               .mask = MASK_ADDITIVE,
+                               .mask_rank = 3,
+                               .mask_broadcast = 2,
+                               .mask_short = 1,
+                               .want_lse = true,
+                               .poison = POISON_UNSEEN});
+  run(state, &(attention_case){.sq = 3, .sk = 17, .dk = 4, .causal = true, .poison = POISON_SEEN_VALUE});
+}
+
 /* Negative and too long lengths are clamped; the causal offset is the length less SQ, and may be negative. */
 static void lengths_on_the_device(void **state)
 {
-  static const int64_t lengths[] = {0, -3, 1, 9, 16, 17, 33, 64, 65, 1000};
+  /* The last three are other lengths in 32 bits. */
+  static const int64_t lengths[] = {
+      0, -3, 1, 9, 16, 17, 33, 64, 65, 1000, ((int64_t)1 << 32) + 3, -((int64_t)1 << 31) - 5, -((int64_t)1 << 32) + 9};
   enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
   for (int bits = 0; bits < 16; bits++) {
     attention_case c = {.b = LENGTHS,
@@ -93,68 +118,94 @@ static void a_hundred_thousand_keys(void **state)
                                .want_present = true});
 }
 
-/* The same rows close together and as far apart as one buffer allows: pages in between are never touched. */
-enum { ROWS = 8, D = 8 };
-static const int32_t far_slots[] = {CLATTN_K, CLATTN_V, CLATTN_MASK, CLATTN_Y};
+/* The descriptor of the problem whose elements lie far apart. */
+static clattn_attention_desc far_desc;
 
-static size_t largest_buffer(const device_under_test *d)
+static clattn_status plan_far(clattn_context *context, clattn_plan **plan, clattn_report *report)
 {
-  cl_ulong bytes = 0;
-  assert_cl(clGetDeviceInfo(d->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof bytes, &bytes, NULL));
-  const cl_ulong most = (cl_ulong)9 << 30;
-  return (size_t)(bytes < most ? bytes : most);
+  return clattn_plan_attention(context, &far_desc, plan, report);
 }
 
-static void run_far(const device_under_test *d, int32_t far, unsigned char *y)
+/* float32 rows that lie together are read in place by some families, others are copied: q, k and v of two types. */
+static void elements_far_apart(void **state)
 {
-  clattn_report report;
-  clattn_plan *plan = NULL;
-  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
-  desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F16, 1, 1, ROWS, D);
-  desc.mask = clattn_bhsd(CLATTN_BOOL, 1, 1, ROWS, ROWS);
-  desc.variant = chosen.variant;
-  desc.path = chosen.path;
-  clattn_tensor *const views[] = {&desc.k, &desc.v, &desc.mask, &desc.y, &desc.q};
-  static const int32_t slots[] = {CLATTN_K, CLATTN_V, CLATTN_MASK, CLATTN_Y, CLATTN_Q};
-  unsigned char dense[5][ROWS * D * 2];
-  clattn_binding bindings[5] = {{0}};
-  size_t row_bytes[5], step_bytes[5];
-  for (int i = 0; i < 5; i++) {
-    const size_t element = slots[i] == CLATTN_MASK ? 1 : 2;
-    row_bytes[i] = element * 8;
-    step_bytes[i] = row_bytes[i];
-    if (slots[i] == far) step_bytes[i] = (largest_buffer(d) / (ROWS - 1) - 64) / 64 * 64;
-    views[i]->stride[2] = (int64_t)(step_bytes[i] / element);
-    for (int e = 0; e < ROWS * D; e++) {
-      if (element == 1) dense[i][e] = (e * 5 + i) % 3 != 0;
-      if (element == 2) number_store(CLATTN_F16, dense[i], e, (double)((e * 37 + i * 11) % 64) / 32.0 - 1.0);
+  enum { B = 2, HQ = 4, HK = 2, SQ = 2, SK = 3, PAST = 2, KEYS = PAST + SK, DK = 3, DV = 2 };
+  for (int32_t type = CLATTN_F32; type <= CLATTN_F16; type++)
+    for (int with_scores = 0; with_scores < 2; with_scores++) {
+      /* The fused path shows no scores. */
+      if (with_scores && chosen.path == CLATTN_PATH_FUSED) continue;
+      clattn_attention_desc *a = &far_desc;
+      *a = (clattn_attention_desc)CLATTN_ATTENTION_DESC_INIT;
+      a->q = clattn_bhsd(CLATTN_F16, B, HQ, SQ, DK);
+      a->k = clattn_bhsd(type, B, HK, SK, DK);
+      a->v = clattn_bhsd(type, B, HK, SK, DV);
+      a->y = clattn_bhsd(CLATTN_F16, B, HQ, SQ, DV);
+      a->mask = clattn_bhsd(CLATTN_BOOL, B, HQ, SQ, KEYS);
+      a->past_key = clattn_bhsd(type, B, HK, PAST, DK);
+      a->past_value = clattn_bhsd(type, B, HK, PAST, DV);
+      a->present_key = clattn_bhsd(type, B, HK, KEYS, DK);
+      a->present_value = clattn_bhsd(type, B, HK, KEYS, DV);
+      a->lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){B, HQ, SQ});
+      if (with_scores) a->qk = clattn_bhsd(CLATTN_F16, B, HQ, SQ, KEYS);
+      a->qk_mode = with_scores && type == CLATTN_F32 ? 3 : 0;
+      a->variant = chosen.variant;
+      a->path = chosen.path;
+      far_problem p = {.n = 11,
+                       .tensor = {{CLATTN_Q, &a->q, false},
+                                  {CLATTN_K, &a->k, false},
+                                  {CLATTN_V, &a->v, false},
+                                  {CLATTN_MASK, &a->mask, false},
+                                  {CLATTN_PAST_KEY, &a->past_key, false},
+                                  {CLATTN_PAST_VALUE, &a->past_value, false},
+                                  {CLATTN_Y, &a->y, true},
+                                  {CLATTN_LSE, &a->lse, true},
+                                  {CLATTN_PRESENT_KEY, &a->present_key, true},
+                                  {CLATTN_PRESENT_VALUE, &a->present_value, true},
+                                  {CLATTN_QK, &a->qk, true}},
+                       .plan = plan_far};
+      p.n = with_scores ? 11 : 10;
+      test_far(*state, &p);
     }
-    bindings[i].slot = slots[i];
-    bindings[i].mem = device_buffer(d, (ROWS - 1) * step_bytes[i] + row_bytes[i], NULL);
-    for (size_t r = 0; r < ROWS; r++)
-      assert_cl(clEnqueueWriteBuffer(d->queue, bindings[i].mem, CL_TRUE, r * step_bytes[i], row_bytes[i],
-                                     dense[i] + r * row_bytes[i], 0, NULL, NULL));
-  }
-  assert_status(CLATTN_OK, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
-  assert_status(CLATTN_OK, clattn_enqueue(plan, d->queue, bindings, 5, 0, NULL, NULL, &report), &report);
-  for (size_t r = 0; r < ROWS; r++)
-    assert_cl(clEnqueueReadBuffer(d->queue, bindings[3].mem, CL_TRUE, r * step_bytes[3], row_bytes[3],
-                                  y + r * row_bytes[3], 0, NULL, NULL));
-  for (int i = 0; i < 5; i++) assert_cl(clReleaseMemObject(bindings[i].mem));
-  clattn_plan_destroy(plan);
 }
 
-static void rows_far_apart(void **state)
+/* Enough float32 keys for the family `vector` to read them where they lie. */
+static void rows_in_place_far_apart(void **state)
 {
-  unsigned char near[ROWS * D * 2], far[ROWS * D * 2];
-  run_far(*state, CLATTN_NO_SLOT, near);
-  for (size_t i = 0; i < sizeof far_slots / sizeof far_slots[0]; i++) {
-    memset(far, 0, sizeof far);
-    run_far(*state, far_slots[i], far);
-    if (memcmp(near, far, sizeof far))
-      print_error("%s far apart gives another y\n", clattn_slot_text((clattn_slot)far_slots[i]));
-    assert_memory_equal(near, far, sizeof far);
-  }
+  enum { H = 2, SK = 12, D = 4 };
+  clattn_attention_desc *a = &far_desc;
+  *a = (clattn_attention_desc)CLATTN_ATTENTION_DESC_INIT;
+  a->q = a->y = clattn_bhsd(CLATTN_F32, 1, H, 1, D);
+  a->k = a->v = clattn_bhsd(CLATTN_F32, 1, H, SK, D);
+  a->variant = chosen.variant;
+  a->path = chosen.path;
+  test_far(*state, &(far_problem){.n = 4,
+                                  .tensor = {{CLATTN_Q, &a->q, false},
+                                             {CLATTN_K, &a->k, false},
+                                             {CLATTN_V, &a->v, false},
+                                             {CLATTN_Y, &a->y, true}},
+                                  .plan = plan_far});
+}
+
+/* Lengths and an additive mask. */
+static void lengths_far_apart(void **state)
+{
+  enum { B = 3, SK = 3, D = 2 };
+  clattn_attention_desc *a = &far_desc;
+  *a = (clattn_attention_desc)CLATTN_ATTENTION_DESC_INIT;
+  a->q = a->y = clattn_bhsd(CLATTN_F32, B, 2, 1, D);
+  a->k = a->v = clattn_bhsd(CLATTN_BF16, B, 2, SK, D);
+  a->mask = clattn_bhsd(CLATTN_F16, B, 2, 1, SK);
+  a->nonpad_kv_seqlen = clattn_dense(CLATTN_I64, 1, (const int64_t[]){B});
+  a->variant = chosen.variant;
+  a->path = chosen.path;
+  test_far(*state, &(far_problem){.n = 6,
+                                  .tensor = {{CLATTN_Q, &a->q, false},
+                                             {CLATTN_K, &a->k, false},
+                                             {CLATTN_V, &a->v, false},
+                                             {CLATTN_MASK, &a->mask, false},
+                                             {CLATTN_NONPAD_KV_SEQLEN, &a->nonpad_kv_seqlen, false},
+                                             {CLATTN_Y, &a->y, true}},
+                                  .plan = plan_far});
 }
 
 int main(int argc, char **argv)
@@ -170,8 +221,14 @@ int main(int argc, char **argv)
   chosen.variant = strcmp(argv[1], "any") ? argv[1] : NULL;
   if (argc > 3) cmocka_set_test_filter(argv[3]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lengths_on_the_device),   cmocka_unit_test(empty_sequences), cmocka_unit_test(one_token),
-      cmocka_unit_test(a_hundred_thousand_keys), cmocka_unit_test(rows_far_apart),
+      cmocka_unit_test(test_small),
+      cmocka_unit_test(lengths_on_the_device),
+      cmocka_unit_test(empty_sequences),
+      cmocka_unit_test(one_token),
+      cmocka_unit_test(a_hundred_thousand_keys),
+      cmocka_unit_test(elements_far_apart),
+      cmocka_unit_test(lengths_far_apart),
+      cmocka_unit_test(rows_in_place_far_apart),
   };
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

@@ -3,12 +3,34 @@
 #include <string.h>
 
 #include "asserts.h"
+#include "far.h"
 #include "tester.h"
 
 static const char *variant;
 
 static const int64_t ladder[] = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 128, 129, 257};
 enum { LADDER = sizeof ladder / sizeof ladder[0] };
+
+/* For interpreters of kernels: few elements, every input. */
+static void test_small(void **state)
+{
+  for (int mode = 0; mode < 4; mode++)
+    test_scores(*state,
+                &(attention_case){.hq = 2,
+                                  .hk = 1,
+                                  .sq = 3,
+                                  .sk = 5,
+                                  .dk = 3,
+                                  .q_type = CLATTN_F32 + mode % 3,
+                                  .past = mode,
+                                  .want_qk = true,
+                                  .qk_mode = mode,
+                                  .mask = MASK_INFINITE,
+                                  .softcap = 2.0},
+                variant);
+  test_softmax(*state, &(attention_case){.hq = 2, .sq = 3, .sk = 67, .y_layout = LAYOUT_GAPS}, variant);
+  test_values(*state, &(attention_case){.hq = 2, .hk = 1, .sq = 3, .sk = 19, .dv = 5}, variant);
+}
 
 static void scores_of_every_size(void **state)
 {
@@ -125,6 +147,43 @@ static void values_of_every_layout(void **state)
                 variant);
 }
 
+static clattn_softmax_desc far_softmax;
+static clattn_values_desc far_values;
+
+static clattn_status plan_far_softmax(clattn_context *context, clattn_plan **plan, clattn_report *report)
+{
+  return clattn_plan_softmax(context, &far_softmax, plan, report);
+}
+
+static clattn_status plan_far_values(clattn_context *context, clattn_plan **plan, clattn_report *report)
+{
+  return clattn_plan_values(context, &far_values, plan, report);
+}
+
+static void stages_far_apart(void **state)
+{
+  variant_id id;
+  clattn_softmax_desc *s = &far_softmax;
+  *s = (clattn_softmax_desc)CLATTN_SOFTMAX_DESC_INIT;
+  s->a = s->p = clattn_bhsd(CLATTN_F32, 2, 2, 3, 5);
+  s->lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){2, 2, 3});
+  s->variant = variant_named(variant, "softmax", "f32", &id);
+  test_far(*state,
+           &(far_problem){.n = 3,
+                          .tensor = {{CLATTN_A, &s->a, false}, {CLATTN_P, &s->p, true}, {CLATTN_LSE, &s->lse, true}},
+                          .plan = plan_far_softmax});
+  clattn_values_desc *v = &far_values;
+  *v = (clattn_values_desc)CLATTN_VALUES_DESC_INIT;
+  v->p = clattn_bhsd(CLATTN_F32, 2, 4, 3, 5);
+  v->v = clattn_bhsd(CLATTN_BF16, 2, 2, 5, 3);
+  v->y = clattn_bhsd(CLATTN_F16, 2, 4, 3, 3);
+  v->variant = variant_named(variant, "values", "bf16f16_d3", &id);
+  test_far(*state,
+           &(far_problem){.n = 3,
+                          .tensor = {{CLATTN_P, &v->p, false}, {CLATTN_V, &v->v, false}, {CLATTN_Y, &v->y, true}},
+                          .plan = plan_far_values});
+}
+
 int main(int argc, char **argv)
 {
   if (argc < 2) {
@@ -134,10 +193,16 @@ int main(int argc, char **argv)
   variant = strcmp(argv[1], "any") ? argv[1] : NULL;
   if (argc > 2) cmocka_set_test_filter(argv[2]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(scores_of_every_size),    cmocka_unit_test(scores_of_every_head_size),
-      cmocka_unit_test(scores_at_every_point),   cmocka_unit_test(softmax_of_every_size),
-      cmocka_unit_test(softmax_of_every_layout), cmocka_unit_test(softmax_in_place),
-      cmocka_unit_test(values_of_every_size),    cmocka_unit_test(values_of_every_layout),
+      cmocka_unit_test(test_small),
+      cmocka_unit_test(scores_of_every_size),
+      cmocka_unit_test(scores_of_every_head_size),
+      cmocka_unit_test(scores_at_every_point),
+      cmocka_unit_test(softmax_of_every_size),
+      cmocka_unit_test(softmax_of_every_layout),
+      cmocka_unit_test(softmax_in_place),
+      cmocka_unit_test(values_of_every_size),
+      cmocka_unit_test(values_of_every_layout),
+      cmocka_unit_test(stages_far_apart),
   };
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

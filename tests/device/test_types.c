@@ -11,6 +11,43 @@ static way chosen;
 
 static void run(void **state, const attention_case *c) { test_attention(*state, c, &chosen); }
 
+/* For interpreters of kernels: few elements, every input. */
+static void test_small(void **state)
+{
+  for (int32_t type = CLATTN_F32; type <= CLATTN_BF16; type++) {
+    attention_case c = {.hq = 2,
+                        .sq = 3,
+                        .sk = 7,
+                        .dk = 5,
+                        .dv = 6,
+                        .q_type = type,
+                        .k_type = CLATTN_F32 + type % 3,
+                        .v_type = CLATTN_F32 + (type + 1) % 3,
+                        .y_type = CLATTN_F32 + (type + 2) % 3,
+                        .mask = type == CLATTN_F32 ? MASK_LOWEST : MASK_INFINITE,
+                        .mask_type = type,
+                        .mask_rank = 2,
+                        .mask_broadcast = 4,
+                        .softcap = type == CLATTN_F16 ? 3.0 : 0.0,
+                        .want_lse = true};
+    run(state, &c);
+    if (chosen.path == CLATTN_PATH_FUSED) continue;
+    c.want_qk = true;
+    c.qk_type = CLATTN_F32 + type % 3;
+    c.qk_mode = type;
+    run(state, &c);
+  }
+  if (!chosen.variant || strncmp(chosen.variant, "reference", 9)) return;
+  run(state, &(attention_case){.sq = 3,
+                               .sk = 35,
+                               .q_type = CLATTN_F64,
+                               .y_type = CLATTN_F16,
+                               .mask = MASK_BOOL,
+                               .causal = true,
+                               .lse_type = CLATTN_F64,
+                               .want_lse = true});
+}
+
 static void sixteen_bits_mixed(void **state)
 {
   for (int32_t q = CLATTN_F32; q <= CLATTN_BF16; q++)
@@ -226,6 +263,66 @@ static void precision(void **state)
   }
 }
 
+/* A row that attends one key alone gives its value, rounded once to nearest even; no number stays none whatever its
+ * bits. `from`: the type of v. */
+static void round_values(void **state, int32_t from, int32_t to, const double *values, int64_t n)
+{
+  const device_under_test *d = *state;
+  enum { MOST = 32 };
+  unsigned char v[MOST * 8], q[8] = {0}, k[8] = {0}, y[MOST * 8], expected[MOST * 8];
+  assert_true(n + 2 <= MOST);
+  for (int64_t i = 0; i < n; i++) number_store(from, v, i + 1, values[i]);
+  for (int64_t i = 0; i < n; i++) number_store(to, expected, i + 1, values[i]);
+  const uint32_t nan = 0x7fffffffu;
+  for (int64_t i = 0; i <= n + 1; i += n + 1) {
+    if (from == CLATTN_F32) memcpy(v + i * 4, &nan, 4);
+    if (from == CLATTN_F64) number_store(from, v, i, (double)NAN);
+  }
+  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
+  desc.q = desc.k = clattn_bhsd(CLATTN_F32, 1, 1, 1, 1);
+  desc.v = clattn_bhsd(from, 1, 1, 1, n + 2);
+  desc.y = clattn_bhsd(to, 1, 1, 1, n + 2);
+  desc.variant = chosen.variant;
+  desc.path = chosen.path;
+  clattn_report report;
+  clattn_plan *plan = NULL;
+  const clattn_status status = clattn_plan_attention(d->context, &desc, &plan, &report);
+  if (from == CLATTN_F64 && !device_has_f64(d)) {
+    test_no_f64(status, plan, &report);
+    return;
+  }
+  assert_status(CLATTN_OK, status, &report);
+  const size_t out = number_bytes(to);
+  const clattn_host_binding b[] = {{.slot = CLATTN_Q, .data = q, .bytes = 4},
+                                   {.slot = CLATTN_K, .data = k, .bytes = 4},
+                                   {.slot = CLATTN_V, .data = v, .bytes = (size_t)(n + 2) * number_bytes(from)},
+                                   {.slot = CLATTN_Y, .data = y, .bytes = (size_t)(n + 2) * out}};
+  assert_status(CLATTN_OK, clattn_run_host(plan, b, 4, &report), &report);
+  clattn_plan_destroy(plan);
+  for (int64_t i = 0; i < n; i++) {
+    const double got = number_load(to, y, i + 1), want = number_load(to, expected, i + 1);
+    if (got != want) print_error("%a as %s is %a, not %a\n", values[i], clattn_dtype_text((clattn_dtype)to), want, got);
+    assert_true(got == want);
+  }
+  assert_true(isnan(number_load(to, y, 0)) && isnan(number_load(to, y, n + 1)));
+}
+
+static void stores_round_to_even(void **state)
+{
+  /* Ties and their neighbours, of bf16 and of f16; a carry; subnormal and infinite f16. 19 of them: whole vectors and a
+   * rest. */
+  static const double values[] = {0x1.00p0,  0x1.01p0,    0x1.03p0,   0x1.0101p0, -0x1.01p0,  -0x1.03p0, 0x1.02fep0,
+                                  0x1.ffp0,  0x1.002p0,   0x1.006p0,  0x1.0021p0, -0x1.002p0, 0x1.ffep0, 0x1p-25,
+                                  0x1.8p-24, 0x1.004p-15, 0x1.ffdp15, 0x1.ffcp15, -0x1.ffep15};
+  /* Beside a tie by less than a float can tell. */
+  static const double doubles[] = {0x1.01000000001p0, 0x1.00ffffffffffp0, 0x1.03000000001p0,  0x1.02ffffffffffp0,
+                                   0x1.00200000001p0, 0x1.001ffffffffp0,  -0x1.01000000001p0, 0x1p-25 + 0x1p-70};
+  for (int32_t to = CLATTN_F32; to <= CLATTN_BF16; to++) {
+    round_values(state, CLATTN_F32, to, values, sizeof values / sizeof *values);
+    if (computes_f64()) round_values(state, CLATTN_F64, to, doubles, sizeof doubles / sizeof *doubles);
+  }
+}
+
 int main(int argc, char **argv)
 {
   static const char *const paths[] = {"auto", "staged", "fused"};
@@ -239,9 +336,11 @@ int main(int argc, char **argv)
   chosen.variant = strcmp(argv[1], "any") ? argv[1] : NULL;
   if (argc > 3) cmocka_set_test_filter(argv[3]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sixteen_bits_mixed), cmocka_unit_test(masks_and_scores),   cmocka_unit_test(float64),
-      cmocka_unit_test(float64_mixed),      cmocka_unit_test(float64_scores),     cmocka_unit_test(float64_stages),
-      cmocka_unit_test(precision),          cmocka_unit_test(float64_projection),
+      cmocka_unit_test(test_small),         cmocka_unit_test(sixteen_bits_mixed),
+      cmocka_unit_test(masks_and_scores),   cmocka_unit_test(float64),
+      cmocka_unit_test(float64_mixed),      cmocka_unit_test(float64_scores),
+      cmocka_unit_test(float64_stages),     cmocka_unit_test(precision),
+      cmocka_unit_test(float64_projection), cmocka_unit_test(stores_round_to_even),
   };
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

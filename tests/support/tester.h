@@ -77,9 +77,10 @@ void test_values(const device_under_test *d, const attention_case *c, const char
 typedef enum rotary_case { ROTARY_NONE, ROTARY_OFFSET, ROTARY_IDS, ROTARY_DENSE } rotary_case;
 
 typedef struct projection_case {
-  int64_t b, s, e, h, d;                      /* 0: 1, 5, 7, 1, 8 */
-  int32_t x_type, w_type, y_type, cache_type; /* 0: float32, as x, as x, as x */
-  box_layout x_layout, w_layout, y_layout, cache_layout;
+  int64_t b, s, e, h, d;                                              /* 0: 1, 5, 7, 1, 8 */
+  int32_t x_type, w_type, bias_type, y_type, cache_type;              /* 0: float32, then as x */
+  box_layout x_layout, w_layout, bias_layout, y_layout, cache_layout; /* the sines' is LAYOUT_REVERSED - cache_layout */
+  bool equal;         /* x and w have one value each, and their product sums to about 1/2 */
   bool y_is_flat;     /* y is [B,S,H*D] */
   bool bias, packed;  /* packed: by clattn_weights_create */
   rotary_case rotary; /* ids: position_ids, some outside the cache; dense: a cache [B,S,R/2] */

@@ -28,6 +28,7 @@ static projection_case with_defaults(const projection_case *given)
   c.d = size_or(c.d, 8);
   if (!c.x_type) c.x_type = CLATTN_F32;
   if (!c.w_type) c.w_type = c.x_type;
+  if (!c.bias_type) c.bias_type = c.x_type;
   if (!c.y_type) c.y_type = c.x_type;
   if (!c.cache_type) c.cache_type = c.x_type;
   return c;
@@ -38,12 +39,14 @@ static void describe(const projection_case *c, const char *variant, char *text, 
   static const char *const rotary[] = {"none", "offset", "ids", "dense"};
   snprintf(text, capacity,
            "projection b=%" PRId64 " s=%" PRId64 " e=%" PRId64 " h=%" PRId64 " d=%" PRId64
-           " x=%s w=%s y=%s seed=%" PRIu64 " bias=%d packed=%d flat=%d rotary=%s interleaved=%d rotary_dim=%" PRId64
-           " position_offset=%" PRId64 " layouts x%d w%d y%d cache%d (variant %s)",
+           " x=%s w=%s bias=%s y=%s cache=%s seed=%" PRIu64
+           " has_bias=%d packed=%d flat=%d rotary=%s interleaved=%d rotary_dim=%" PRId64 " position_offset=%" PRId64
+           " layouts x%d w%d bias%d y%d cache%d equal=%d (variant %s)",
            c->b, c->s, c->e, c->h, c->d, clattn_dtype_text((clattn_dtype)c->x_type),
-           clattn_dtype_text((clattn_dtype)c->w_type), clattn_dtype_text((clattn_dtype)c->y_type), c->seed, c->bias,
+           clattn_dtype_text((clattn_dtype)c->w_type), clattn_dtype_text((clattn_dtype)c->bias_type),
+           clattn_dtype_text((clattn_dtype)c->y_type), clattn_dtype_text((clattn_dtype)c->cache_type), c->seed, c->bias,
            c->packed, c->y_is_flat, rotary[c->rotary], c->interleaved, c->rotary_dim, c->position_offset, c->x_layout,
-           c->w_layout, c->y_layout, c->cache_layout, variant ? variant : "any");
+           c->w_layout, c->bias_layout, c->y_layout, c->cache_layout, c->equal, variant ? variant : "any");
 }
 
 static box *add_input(bench *t, int32_t slot, int32_t dtype, int rank, const int64_t *dim, box_layout layout,
@@ -52,7 +55,8 @@ static box *add_input(bench *t, int32_t slot, int32_t dtype, int rank, const int
   box *b = &t->box[slot];
   box_make(b, slot, dtype, rank, dim, layout, false);
   t->present[slot] = true;
-  for (int64_t i = 0; i < box_count(b); i++) box_put(b, i, random_unit(r));
+  const bool equal = t->c.equal && (slot == CLATTN_X || slot == CLATTN_W);
+  for (int64_t i = 0; i < box_count(b); i++) box_put(b, i, equal ? 0.7 / sqrt((double)t->c.e) : random_unit(r));
   box_gather(b);
   return b;
 }
@@ -65,21 +69,25 @@ static void add_rotary(bench *t, random_state *r)
   const int64_t flat[2] = {rows, half}, dense[3] = {c->b, c->s, half};
   const bool is_dense = c->rotary == ROTARY_DENSE;
   for (int32_t slot = CLATTN_COS_CACHE; slot <= CLATTN_SIN_CACHE; slot++)
-    add_input(t, slot, c->cache_type, is_dense ? 3 : 2, is_dense ? dense : flat, c->cache_layout, r);
+    add_input(t, slot, c->cache_type, is_dense ? 3 : 2, is_dense ? dense : flat,
+              slot == CLATTN_COS_CACHE ? c->cache_layout : LAYOUT_REVERSED - c->cache_layout, r);
   if (c->rotary != ROTARY_IDS) return;
   const int64_t shape[2] = {c->b, c->s};
   box *ids = &t->box[CLATTN_POSITION_IDS];
   box_make(ids, CLATTN_POSITION_IDS, CLATTN_I64, 2, shape, c->cache_layout, false);
   t->present[CLATTN_POSITION_IDS] = true;
   t->ids = test_alloc(sizeof *t->ids * (size_t)(c->b * c->s));
-  for (int64_t i = 0; i < c->b * c->s; i++) box_put(ids, i, (double)random_between(r, -2, rows + 1));
+  /* Some are other rows in 32 bits. */
+  for (int64_t i = 0; i < c->b * c->s; i++)
+    box_put(ids, i, (double)random_between(r, -2, rows + 1) + (i % 5 == 3 ? 0x1p32 : i % 5 == 4 ? -0x1p32 : 0.0));
   box_gather(ids);
   for (int64_t i = 0; i < c->b * c->s; i++) t->ids[i] = (int64_t)ids->dense[i];
 }
 
 static bool uses_f64(const projection_case *c)
 {
-  return c->x_type == CLATTN_F64 || c->w_type == CLATTN_F64 || c->y_type == CLATTN_F64;
+  return c->x_type == CLATTN_F64 || c->w_type == CLATTN_F64 || c->bias_type == CLATTN_F64 || c->y_type == CLATTN_F64 ||
+         c->cache_type == CLATTN_F64;
 }
 
 static void expect(bench *t)
@@ -129,7 +137,7 @@ static void bench_make(bench *t, const projection_case *given)
   random_state r = {c->seed + 3};
   add_input(t, CLATTN_X, c->x_type, 3, (const int64_t[]){c->b, c->s, c->e}, c->x_layout, &r);
   add_input(t, CLATTN_W, c->w_type, 2, (const int64_t[]){n, c->e}, c->w_layout, &r);
-  if (c->bias) add_input(t, CLATTN_BIAS, c->x_type, 1, &n, LAYOUT_DENSE, &r);
+  if (c->bias) add_input(t, CLATTN_BIAS, c->bias_type, 1, &n, c->bias_layout, &r);
   if (c->rotary != ROTARY_NONE) add_rotary(t, &r);
   const int64_t split[4] = {c->b, c->h, c->s, c->d}, flat[3] = {c->b, c->s, n};
   box_make(&t->box[CLATTN_Y], CLATTN_Y, c->y_type, c->y_is_flat ? 3 : 4, c->y_is_flat ? flat : split, c->y_layout,
