@@ -224,14 +224,17 @@ KERNEL void reference_values(const ca_attention_args args, __global const uchar 
     const int d = ca_take_index(&rest, args.dv), i = ca_take_index(&rest, args.sq);
     const int h = ca_take_index(&rest, args.hq), b = (int)rest;
     const int valid = ca_valid_keys(&args, nonpad, b);
-    ca_real sum = 0;
+    ca_real sum = 0, lost = 0; /* what the last addition rounded away (Kahan 1965) */
     for (int block = 0; block < valid; block += SUM_BLOCK) {
       ca_real part = 0;
       for (int j = block; j < min(block + SUM_BLOCK, valid); j++) {
         const ca_real weight = ca_load(p, score_at(&args.p, b, h, i, j), args.p_type);
         if (!ca_is_not_attended(weight)) part = fma(weight, load_value(&args, v, past_v, b, h, j, d), part);
       }
-      sum += part;
+      const ca_real before = sum;
+      part -= lost;
+      sum = before + part;
+      lost = (sum - before) - part;
     }
     ca_store(y, args.y.offset + b * args.y.stride[0] + h * args.y.stride[1] + i * args.y.stride[2] +
                     d * args.y.stride[3],

@@ -36,6 +36,10 @@
 #error "a work-item makes four scores of a row, and a row of the group loads whole rows of v"
 #endif
 
+#if P_TILE_ROWS > GROUP_SIZE
+#error "a work-item adds up one row"
+#endif
+
 #define VALUE_VECS (P_DV / (4 * P_WG_COLS))
 #define VALUE_STRIDE (P_DV + PADDING)
 #define SCORE_FLOATS (P_TILE_DEPTH * (ROWS_STRIDE + COLS_STRIDE))
@@ -92,6 +96,7 @@ KERNEL void tiled_attention(const ca_attention_args args, __global const uchar *
       row_max[r] = -INFINITY;
       row_sum[r] = 0.0f;
     }
+    float lost = 0.0f; /* by rounding, from the sum of the one row that this work-item adds up */
     float4 sum[VALUE_VECS][ITEM_ROWS];
 #pragma unroll
     for (int n = 0; n < VALUE_VECS; n++)
@@ -168,7 +173,10 @@ KERNEL void tiled_attention(const ca_attention_args args, __global const uchar *
       for (int r = lane; r < P_TILE_ROWS; r += GROUP_SIZE) {
         float part = 0.0f;
         for (int x = 0; x < P_WG_COLS; x++) part += across[r * P_WG_COLS + x];
-        row_sum[r] = fma(row_sum[r], row_shrink[r], part);
+        const float before = row_sum[r] * row_shrink[r];
+        part -= lost * row_shrink[r];
+        row_sum[r] = before + part;
+        lost = (row_sum[r] - before) - part;
       }
       for (int n0 = 0; n0 < P_TILE_COLS && j0 + n0 < end; n0 += P_VALUE_DEPTH) {
         barrier(CLK_LOCAL_MEM_FENCE);

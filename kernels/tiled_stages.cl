@@ -11,8 +11,8 @@
  *   P_TILE_ROWS, P_TILE_COLS, P_TILE_DEPTH   the tile; P_TILE_COLS a multiple of 4 * P_WG_COLS
  *   P_WG_ROWS, P_WG_COLS                     work-items of a group, 16 or more
  * Local memory: 4 * DEPTH * (ROWS + COLS + 8) + 8 * (ROWS + COLS) + 4 bytes; softmax 4 * group.
- * Registers: ROWS * COLS / group floats of results and as many again while a block is summed, at most four columns of
- * the latter.
+ * Registers: ROWS * COLS / group floats of results (of values twice) and as many again while a block is summed, at
+ * most four columns of the latter.
  * Barriers: in control flow that is the same for a whole group.
  * Source: the blocked product of every GPU guide; rules of ONNX Attention and RotaryEmbedding, opsets 25 and 23. */
 #include "ca_shared.h"
@@ -23,6 +23,10 @@
 #include "lib/tile_io.clh"
 
 #define REDUCERS 16
+#define SUM_KEYS 256 /* keys whose weighted values are added up by themselves; a multiple of P_TILE_DEPTH */
+#if SUM_KEYS % P_TILE_DEPTH != 0
+#error "SUM_KEYS is no multiple of P_TILE_DEPTH"
+#endif
 #define TILE_FLOATS (P_TILE_DEPTH * (ROWS_STRIDE + COLS_STRIDE))
 #if 4 * (P_TILE_COLS / (4 * P_WG_COLS)) * P_WG_ROWS * P_WG_COLS > P_TILE_DEPTH * (P_TILE_ROWS + P_TILE_COLS)
 #error "a row of results of every work-item does not fit the tiles"
@@ -270,6 +274,16 @@ static inline int stage_values(int lane, __local float *v_tile, const ca_attenti
   return wild;
 }
 
+/* total += sum, sum = 0: thousands of blocks are not added up one by one, or their roundings would tell. */
+static inline void move_sums(float4 total[ITEM_VECS][ITEM_ROWS], float4 sum[ITEM_VECS][ITEM_ROWS])
+{
+#pragma unroll
+  for (int v = 0; v < ITEM_VECS; v++)
+#pragma unroll
+    for (int i = 0; i < ITEM_ROWS; i++) total[v][i] += sum[v][i];
+  clear_sums(sum);
+}
+
 KERNEL void tiled_values(const ca_attention_args args, __global const uchar *p, __global const uchar *v,
                          __global const uchar *past_v, __global const long *nonpad, __global uchar *y)
 {
@@ -293,8 +307,9 @@ KERNEL void tiled_values(const ca_attention_args args, __global const uchar *p, 
       p_rows[r] = i0 + r < args.sq ? args.p.offset + b * args.p.stride[0] + h * args.p.stride[1] +
                                          (i0 + r) * args.p.stride[2]
                                    : NO_ROW;
-    float4 sum[ITEM_VECS][ITEM_ROWS];
+    float4 sum[ITEM_VECS][ITEM_ROWS], total[ITEM_VECS][ITEM_ROWS];
     clear_sums(sum);
+    clear_sums(total);
     const int valid = ca_valid_keys(&args, nonpad, b);
     for (int j0 = 0; j0 < valid; j0 += P_TILE_DEPTH) {
       barrier(CLK_LOCAL_MEM_FENCE);
@@ -306,13 +321,15 @@ KERNEL void tiled_values(const ca_attention_args args, __global const uchar *p, 
 #pragma unroll
       for (int n = 0; n < ITEM_VECS; n++)
         multiply_tiles(sum[n], p_tile + item_row(), v_tile + item_col(n), COLS_STRIDE, P_TILE_DEPTH, careful);
+      if ((j0 + P_TILE_DEPTH) % SUM_KEYS == 0) move_sums(total, sum);
     }
+    move_sums(total, sum);
     barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll 1
     for (int i = 0; i < ITEM_ROWS; i++) {
       const int row = i0 + item_row() + i;
       const long y_row = args.y.offset + b * args.y.stride[0] + h * args.y.stride[1] + row * args.y.stride[2];
-      expose_row(own, sum, i);
+      expose_row(own, total, i);
 #pragma unroll 1
       for (int c = 0; c < 4 * ITEM_VECS && row < args.sq; c++) {
         const int d = d0 + item_col(c / 4) + c % 4;

@@ -103,7 +103,8 @@ CA_APART rows load_block(const ca_attention_args *args, const ca_tensor_arg *t, 
   return (rows){room, width};
 }
 
-/* S^T of n keys and its maximum. Fewer than P_ROWS are scored as P_ROWS, and the last group begins early. */
+/* S^T of n keys and its maximum. Fewer than P_ROWS are scored as P_ROWS, and the last group begins early. A sum is taken
+ * in two halves: that halves its rounding, which is nearly all of a large score's error. */
 CA_APART void score_keys(rows keys, int dk, int n, const float *restrict queries, float *restrict scores,
                          vec *restrict top)
 {
@@ -112,12 +113,20 @@ CA_APART void score_keys(rows keys, int dk, int n, const float *restrict queries
   for (int group = 0; group < n; group += P_ROWS) {
     const int j = min(group, max(n - P_ROWS, 0));
     const float *key = keys.at + j * keys.stride, *query = queries;
+    float *to = scores + j * QUERIES;
     vec sum[P_ROWS][P_VECTORS];
     CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++) sum[i][v] = (vec)(0.0f);
-    for (int d = 0; d < dk; d++, query += QUERIES) CA_MULTIPLY(P_ROWS, query, key[i * keys.stride + d])
+    for (int d = 0; d < dk / 2; d++, query += QUERIES) CA_MULTIPLY(P_ROWS, query, key[i * keys.stride + d])
     CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
     {
-      vec_store(scores + (j + i) * QUERIES + v * P_LANES, sum[i][v]);
+      vec_store(to + i * QUERIES + v * P_LANES, sum[i][v]);
+      sum[i][v] = (vec)(0.0f);
+    }
+    for (int d = dk / 2; d < dk; d++, query += QUERIES) CA_MULTIPLY(P_ROWS, query, key[i * keys.stride + d])
+    CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
+    {
+      sum[i][v] += vec_load(to + i * QUERIES + v * P_LANES);
+      vec_store(to + i * QUERIES + v * P_LANES, sum[i][v]);
       largest[v] = vec_raise(largest[v], sum[i][v]);
     }
   }

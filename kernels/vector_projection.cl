@@ -62,8 +62,8 @@ CA_APART rows load_weights(const ca_projection_args *args, __global const uchar 
   return (rows){room, WIDTH};
 }
 
-/* P_ROWS columns of Y^T: those of a block, added to what earlier blocks gave. */
-CA_APART void multiply_block(rows w, int depth, const float *restrict tokens, bool first, float *restrict output)
+/* P_ROWS columns of Y^T: a piece of their sums, added to what earlier pieces gave. */
+CA_WITHIN void multiply_piece(rows w, int depth, const float *restrict tokens, bool first, float *restrict output)
 {
   vec sum[P_ROWS][P_VECTORS];
   CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++) sum[i][v] = (vec)(0.0f);
@@ -73,6 +73,15 @@ CA_APART void multiply_block(rows w, int depth, const float *restrict tokens, bo
     float *out = output + i * TOKENS + v * P_LANES;
     vec_store(out, first ? sum[i][v] : sum[i][v] + vec_load(out));
   }
+}
+
+/* The same of a block, in two halves: the rounding of a sum grows with its length. */
+CA_APART void multiply_block(rows w, int depth, const float *restrict tokens, bool first, float *restrict output)
+{
+  const int half_way = depth / 2;
+  multiply_piece(w, half_way, tokens, first, output);
+  w.at += half_way;
+  multiply_piece(w, depth - half_way, tokens + half_way * TOKENS, false, output);
 }
 
 /* Bias and rotary embedding of a vector of tokens in place. The columns are whole heads where they rotate. */

@@ -203,7 +203,7 @@ static int value_channels(const ca_tile *t, int64_t dv)
 }
 
 /* Keys of v in local memory: about 2048 floats of it. */
-static int value_depth(int channels) { return channels <= 128 ? 16 : channels <= 256 ? 8 : 4; }
+static int value_depth(int channels) { return channels <= 64 ? 32 : channels <= 128 ? 16 : channels <= 256 ? 8 : 4; }
 
 static size_t attention_local_bytes(const ca_tile *t, int channels)
 {
