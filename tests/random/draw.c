@@ -193,6 +193,8 @@ static void draw_layouts(random_state *r, problem_text *p)
   if (one_in(r, 2)) return;
   p->q_layout = draw_layout(r, false);
   p->k_layout = draw_layout(r, false);
+  /* Hundreds of equal products: their roundings go one way, further than the formula allows any sum. */
+  if (p->q_layout == PROBLEM_LAYOUT_constant && p->k_layout == p->q_layout) p->k_layout = PROBLEM_LAYOUT_gaps;
   p->v_layout = draw_layout(r, false);
   p->mask_layout = draw_layout(r, false);
   p->y_layout = draw_layout(r, true);

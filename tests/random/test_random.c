@@ -1,6 +1,6 @@
 /* Random problems against the double oracle. README.md of tests/ says how to run any number by hand.
  *
- *   test_random [--seed N] [--cases N] [--variant V] [--path P] [--limit SECONDS]
+ *   test_random [--seed N] [--cases N] [--variant V] [--path P] [--limit SECONDS] [--failures N]
  *   test_random --problem TEXT
  *
  * A problem that fails is shrunk, and printed as one line that --problem takes, as do the command and the benchmark. */
@@ -14,11 +14,11 @@
 #include "shrink.h"
 #include "worker.h"
 
-enum { GROUP = 20 /* problems of one program */, MOST_WAYS = 32, SHRINK_TRIES = 250, MOST_FAILURES = 5 };
+enum { GROUP = 20 /* problems of one program */, MOST_WAYS = 32, SHRINK_TRIES = 250 };
 
 typedef struct request {
   uint64_t seed;
-  int64_t cases;
+  int64_t cases, most_failures;
   const char *variant, *problem;
   int32_t path; /* -1: every one */
   worker worker;
@@ -129,7 +129,7 @@ static int run_drawn(request *r)
   const size_t first = (size_t)(random_bits(&r_state) % n);
   drawn_group group = {0};
   const int64_t group_size = r->cases / (int64_t)n < GROUP ? (r->cases + (int64_t)n - 1) / (int64_t)n : GROUP;
-  for (int64_t i = 0; i < r->cases && t.failed < MOST_FAILURES; i++) {
+  for (int64_t i = 0; i < r->cases && t.failed < r->most_failures; i++) {
     if (i % group_size == 0) group = draw_group(&r_state, &ways[(first + (size_t)(i / group_size)) % n]);
     const problem_text p = draw_problem(&r_state, &group);
     run_problem(r, &p, &t);
@@ -157,6 +157,7 @@ static int run_text(request *r)
 static int usage(void)
 {
   fputs("usage: test_random [--seed N] [--cases N] [--variant V|any] [--path auto|staged|fused] [--limit SECONDS]\n"
+        "                   [--failures N]\n"
         "       test_random --problem TEXT\n",
         stderr);
   return 2;
@@ -176,6 +177,8 @@ static bool take_option(request *r, const char *option, const char *value)
     r->seed = strtoull(value, NULL, 10);
   else if (strcmp(option, "--cases") == 0)
     r->cases = strtoll(value, NULL, 10);
+  else if (strcmp(option, "--failures") == 0)
+    r->most_failures = strtoll(value, NULL, 10);
   else if (strcmp(option, "--variant") == 0)
     r->variant = value;
   else if (strcmp(option, "--path") == 0)
@@ -191,7 +194,8 @@ static bool take_option(request *r, const char *option, const char *value)
 
 int main(int argc, char **argv)
 {
-  request r = {.seed = 1, .cases = 1000, .path = -1, .worker = {.program = argv[0], .limit_s = 120}};
+  request r = {
+      .seed = 1, .cases = 1000, .most_failures = 5, .path = -1, .worker = {.program = argv[0], .limit_s = 120}};
   if (argc == 2 && strcmp(argv[1], "--serve") == 0) return worker_serve();
   for (int i = 1; i < argc; i += 2)
     if (i + 1 == argc || !take_option(&r, argv[i], argv[i + 1])) return usage();

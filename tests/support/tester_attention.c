@@ -98,7 +98,7 @@ typedef struct bench {
   box box[CLATTN_SLOT_COUNT];
   bool present[CLATTN_SLOT_COUNT];
   oracle_attention oracle;
-  double *s_abs, *pv_abs;
+  double *s_abs, *pv_abs, *qk_abs;
 } bench;
 
 static box *add_box(bench *t, int32_t slot, int64_t dtype, int rank, const int64_t *dim, int64_t layout, bool output)
@@ -163,6 +163,7 @@ static void point_oracle(bench *t)
   const size_t rows = (size_t)(p->b * p->hq * p->sq);
   t->s_abs = test_alloc(sizeof(double) * rows);
   t->pv_abs = test_alloc(sizeof(double) * rows * (size_t)p->dv);
+  t->qk_abs = test_alloc(sizeof(double) * rows * (size_t)(p->past + p->sk));
   t->oracle = (oracle_attention){.b = p->b,
                                  .hq = p->hq,
                                  .hk = p->hk,
@@ -194,7 +195,8 @@ static void point_oracle(bench *t)
                                  .present_k = t->box[CLATTN_PRESENT_KEY].dense,
                                  .present_v = t->box[CLATTN_PRESENT_VALUE].dense,
                                  .s_abs = t->s_abs,
-                                 .pv_abs = t->pv_abs};
+                                 .pv_abs = t->pv_abs,
+                                 .qk_abs = t->qk_abs};
   memcpy(t->oracle.mask_dim, mask->view.dim, sizeof mask->view.dim);
 }
 
@@ -270,7 +272,7 @@ static double allow_element(const bench *t, int32_t slot, int64_t i)
     s_abs = t->s_abs[i / p->dv];
     break;
   case CLATTN_QK:
-    s_abs = t->s_abs[i / keys];
+    s_abs = p->qk == 3 ? t->s_abs[i / keys] : t->qk_abs[i];
     if (p->qk == 3) sum = want;
     break;
   case CLATTN_LSE:
@@ -318,6 +320,7 @@ static void bench_free(bench *t)
   for (int32_t slot = 0; slot < CLATTN_SLOT_COUNT; slot++) box_free(&t->box[slot]);
   free(t->s_abs);
   free(t->pv_abs);
+  free(t->qk_abs);
 }
 
 static clattn_attention_desc make_desc(const bench *t)
