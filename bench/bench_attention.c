@@ -221,7 +221,7 @@ static void time_peak(bench *b, int round)
 static void time_problem(bench *b, timed *t, int round)
 {
   clattn_report report;
-  const double most_runs = 1e5, wanted = ops_of_a_timing / (t->ops + 1.0);
+  const double most_runs = 1000, wanted = ops_of_a_timing / (t->ops + 1.0);
   const int runs = wanted < 1.0 ? 1 : (int)(wanted < most_runs ? wanted : most_runs);
   const double begin = now_ms();
   for (int i = 0; i < runs; i++)

@@ -281,6 +281,8 @@ static double allow_element(const bench *t, int32_t slot, int64_t i)
   default:
     return 0.0; /* a copy */
   }
+  /* A capped score was divided, went through tanh, and was multiplied: as many roundings again, of at most the cap. */
+  if (p->softcap > 0.0 && !(slot == CLATTN_QK && p->qk == 0)) s_abs += fmin(p->softcap, s_abs);
   /* Beside a softmax's sum of one, the score's own rounding counts once. */
   const bool plain = slot == CLATTN_LSE || (slot == CLATTN_QK && p->qk != 3);
   if (plain) s_abs /= sum;
