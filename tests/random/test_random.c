@@ -1,6 +1,7 @@
 /* Random problems against the double oracle. README.md of tests/ says how to run any number by hand.
  *
  *   test_random [--seed N] [--cases N] [--variant V] [--path P] [--limit SECONDS] [--failures N]
+ *   test_random --projections [the same]
  *   test_random --problem TEXT
  *
  * A problem that fails is shrunk, and printed as one line that --problem takes, as do the command and the benchmark. */
@@ -11,6 +12,7 @@
 
 #include "clattn/clattn.h"
 #include "draw.h"
+#include "projection_text.h"
 #include "shrink.h"
 #include "worker.h"
 
@@ -21,6 +23,7 @@ typedef struct request {
   int64_t cases, most_failures;
   const char *variant, *problem;
   int32_t path; /* -1: every one */
+  bool projections;
   worker worker;
 } request;
 
@@ -62,6 +65,16 @@ static const struct {
     {"floats, the device has", names_vectors},
 };
 
+static bool is_true_refusal_of_projection(const projection_text *p, const char *said)
+{
+  const int64_t *v = p->value;
+  const bool vector = strncmp(p->variant, "vector/", 7) == 0;
+  const bool f64 =
+      v[PROJECTION_x_type] == CLATTN_F64 || v[PROJECTION_w_type] == CLATTN_F64 || v[PROJECTION_y_type] == CLATTN_F64;
+  return (f64 && strstr(said, "the device has no float64")) || (vector && strstr(said, "floats, the device has")) ||
+         (vector && v[PROJECTION_rotary] && v[PROJECTION_d] > 64 && strstr(said, "heads that rotate have"));
+}
+
 static bool is_true_refusal(const problem_text *p, const char *said)
 {
   for (size_t i = 0; i < sizeof true_refusals / sizeof true_refusals[0]; i++)
@@ -86,54 +99,104 @@ static bool fails(const problem_text *p, void *user)
   return v != RAN_RIGHT && !(v == RAN_REFUSED && is_true_refusal(p, w->said));
 }
 
-/* Shrinks and tells. */
-static void tell_failure(request *r, const problem_text *drawn)
+static bool fails_as_projection(const projection_text *p, void *user)
 {
-  char before[PROBLEM_TEXT_BYTES], after[PROBLEM_TEXT_BYTES];
-  problem_text p = *drawn;
-  problem_print(&p, before);
-  shrink(&p, SHRINK_TRIES, fails, &r->worker);
-  problem_print(&p, after);
-  const verdict v = worker_run(&r->worker, after);
-  printf("%s: %s\n", verdict_text(v), after);
-  printf("  %s\n  drawn as %s\n", r->worker.said, before);
+  worker *w = user;
+  char text[PROBLEM_TEXT_BYTES];
+  projection_print(p, text);
+  const verdict v = worker_run(w, text);
+  return v != RAN_RIGHT && !(v == RAN_REFUSED && is_true_refusal_of_projection(p, w->said));
+}
+
+static void count(bool failed, const worker *w, tally *t)
+{
+  if (failed)
+    t->failed++;
+  else if (w->said[0])
+    t->refused++;
+  else
+    t->right++;
+}
+
+static void tell_failure(request *r, const char *shrunk, const char *drawn)
+{
+  const verdict v = worker_run(&r->worker, shrunk);
+  printf("%s: %s\n  %s\n  drawn as %s\n", verdict_text(v), shrunk, r->worker.said, drawn);
   fflush(stdout);
 }
 
-static void run_problem(request *r, const problem_text *p, tally *t)
+static void run_problem(request *r, problem_text *p, tally *t)
 {
-  char text[PROBLEM_TEXT_BYTES];
-  problem_print(p, text);
-  const verdict v = worker_run(&r->worker, text);
-  if (v == RAN_RIGHT) {
-    t->right++;
-  } else if (v == RAN_REFUSED && is_true_refusal(p, r->worker.said)) {
-    t->refused++;
-  } else {
-    t->failed++;
-    tell_failure(r, p);
+  char drawn[PROBLEM_TEXT_BYTES], shrunk[PROBLEM_TEXT_BYTES];
+  const bool failed = fails(p, &r->worker);
+  count(failed, &r->worker, t);
+  if (!failed) return;
+  problem_print(p, drawn);
+  shrink(p, SHRINK_TRIES, fails, &r->worker);
+  problem_print(p, shrunk);
+  tell_failure(r, shrunk, drawn);
+}
+
+static void run_projection(request *r, projection_text *p, tally *t)
+{
+  char drawn[PROBLEM_TEXT_BYTES], shrunk[PROBLEM_TEXT_BYTES];
+  const bool failed = fails_as_projection(p, &r->worker);
+  count(failed, &r->worker, t);
+  if (!failed) return;
+  projection_print(p, drawn);
+  projection_shrink(p, SHRINK_TRIES, fails_as_projection, &r->worker);
+  projection_print(p, shrunk);
+  tell_failure(r, shrunk, drawn);
+}
+
+static int64_t group_size(const request *r, size_t ways)
+{
+  const int64_t each = (r->cases + (int64_t)ways - 1) / (int64_t)ways;
+  return each < 1 ? 1 : each < GROUP ? each : GROUP;
+}
+
+static int no_variant(const request *r)
+{
+  fprintf(stderr, "test_random: no variant '%s' of this path\n", r->variant ? r->variant : "");
+  return 2;
+}
+
+/* Every way comes once before any comes twice. */
+static int draw_problems(request *r, tally *t)
+{
+  static drawn_way ways[MOST_WAYS];
+  const size_t n = draw_ways(r->variant, r->path, ways, MOST_WAYS);
+  if (!n) return no_variant(r);
+  random_state state = {r->seed};
+  const int64_t size = group_size(r, n), first = random_between(&state, 0, (int64_t)n - 1);
+  drawn_group group = {0};
+  for (int64_t i = 0; i < r->cases && t->failed < r->most_failures; i++) {
+    if (i % size == 0) group = draw_group(&state, &ways[(size_t)(first + i / size) % n]);
+    problem_text p = draw_problem(&state, &group);
+    run_problem(r, &p, t);
   }
+  return 0;
+}
+
+static int draw_projections(request *r, tally *t)
+{
+  static const char *variants[MOST_WAYS];
+  const size_t n = projection_variants(r->variant, variants, MOST_WAYS);
+  if (!n) return no_variant(r);
+  random_state state = {r->seed};
+  const int64_t size = group_size(r, n), first = random_between(&state, 0, (int64_t)n - 1);
+  for (int64_t i = 0; i < r->cases && t->failed < r->most_failures; i++) {
+    projection_text p = projection_draw(&state, variants[(size_t)(first + i / size) % n]);
+    run_projection(r, &p, t);
+  }
+  return 0;
 }
 
 static int run_drawn(request *r)
 {
-  static drawn_way ways[MOST_WAYS];
-  const size_t n = draw_ways(r->variant, r->path, ways, MOST_WAYS);
   tally t = {0};
-  if (!n) {
-    fprintf(stderr, "test_random: no variant '%s' of this path\n", r->variant ? r->variant : "");
-    return 2;
-  }
-  /* Every way comes once before any comes twice. */
-  random_state r_state = {r->seed};
-  const size_t first = (size_t)(random_bits(&r_state) % n);
-  drawn_group group = {0};
-  const int64_t group_size = r->cases / (int64_t)n < GROUP ? (r->cases + (int64_t)n - 1) / (int64_t)n : GROUP;
-  for (int64_t i = 0; i < r->cases && t.failed < r->most_failures; i++) {
-    if (i % group_size == 0) group = draw_group(&r_state, &ways[(first + (size_t)(i / group_size)) % n]);
-    const problem_text p = draw_problem(&r_state, &group);
-    run_problem(r, &p, &t);
-  }
+  const int status = r->projections ? draw_projections(r, &t) : draw_problems(r, &t);
+  if (status) return status;
   printf("seed %" PRIu64 ": %" PRId64 " right, %" PRId64 " refused for a true reason, %" PRId64 " failed\n", r->seed,
          t.right, t.refused, t.failed);
   return t.failed || !t.right;
@@ -142,12 +205,14 @@ static int run_drawn(request *r)
 static int run_text(request *r)
 {
   problem_text p;
+  projection_text projection;
   st_error error;
-  if (!problem_parse(r->problem, &p, &error)) {
+  const bool projects = projection_is(r->problem);
+  if (!(projects ? projection_parse(r->problem, &projection, &error) : problem_parse(r->problem, &p, &error))) {
     fprintf(stderr, "test_random: %s\n", error.text);
     return 2;
   }
-  const bool failed = fails(&p, &r->worker);
+  const bool failed = projects ? fails_as_projection(&projection, &r->worker) : fails(&p, &r->worker);
   printf("%s%s%s\n", failed ? "failed" : "good", r->worker.said[0] ? ": " : "", r->worker.said);
   return failed;
 }
@@ -158,6 +223,7 @@ static int usage(void)
 {
   fputs("usage: test_random [--seed N] [--cases N] [--variant V|any] [--path auto|staged|fused] [--limit SECONDS]\n"
         "                   [--failures N]\n"
+        "       test_random --projections [the same]\n"
         "       test_random --problem TEXT\n",
         stderr);
   return 2;
@@ -197,7 +263,12 @@ int main(int argc, char **argv)
   request r = {
       .seed = 1, .cases = 1000, .most_failures = 5, .path = -1, .worker = {.program = argv[0], .limit_s = 120}};
   if (argc == 2 && strcmp(argv[1], "--serve") == 0) return worker_serve();
-  for (int i = 1; i < argc; i += 2)
+  int i = 1;
+  if (argc > 1 && strcmp(argv[1], "--projections") == 0) {
+    r.projections = true;
+    i++;
+  }
+  for (; i < argc; i += 2)
     if (i + 1 == argc || !take_option(&r, argv[i], argv[i + 1])) return usage();
   const int status = r.problem ? run_text(&r) : run_drawn(&r);
   worker_stop(&r.worker);

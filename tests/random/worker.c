@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "asserts.h"
-#include "tester.h"
+#include "projection_text.h"
 
 static void need(bool good, const char *what)
 {
@@ -140,26 +140,40 @@ static void tell_refusal(FILE *answers, const clattn_report *report)
   fprintf(answers, "%s\n", line);
 }
 
+/* False: the text is none, or the library refused it. */
+static bool run_text(const device_under_test *d, const char *text, clattn_report *report)
+{
+  problem_text problem;
+  projection_text projection;
+  st_error error = {""};
+  if (projection_is(text)) {
+    if (projection_parse(text, &projection, &error)) {
+      const projection_case c = projection_case_of(&projection);
+      return test_projection_unless_refused(d, &c, projection.variant[0] ? projection.variant : NULL, report);
+    }
+  } else if (problem_parse(text, &problem, &error)) {
+    return test_problem(d, &problem, report);
+  }
+  snprintf(report->message, sizeof report->message, "%.200s", error.text);
+  report->detail[0] = '\0';
+  return false;
+}
+
 /* An assertion that fails ends the process, as cmocka does outside of its own tests. */
 int worker_serve(void)
 {
   device_under_test d;
   char line[WORKER_LINE_BYTES];
+  static clattn_report report;
   FILE *answers = fdopen(dup(STDOUT_FILENO), "w");
   need(answers && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0, "streams");
   device_open(&d);
   while (fgets(line, sizeof line, stdin)) {
-    static clattn_report report;
-    problem_text problem;
-    st_error error;
     line[strcspn(line, "\n")] = '\0';
-    if (!problem_parse(line, &problem, &error)) {
-      fprintf(answers, "%s\n", error.text);
-    } else if (test_problem(&d, &problem, &report)) {
+    if (run_text(&d, line, &report))
       fputs("right\n", answers);
-    } else {
+    else
       tell_refusal(answers, &report);
-    }
     fflush(answers);
   }
   device_close(&d);

@@ -94,6 +94,10 @@ typedef struct projection_case {
 
 void test_projection(const device_under_test *d, const projection_case *c, const char *variant);
 
+/* The same. False: the library refused it, and the report says why. */
+bool test_projection_unless_refused(const device_under_test *d, const projection_case *c, const char *variant,
+                                    clattn_report *report);
+
 /* The case is refused with CLATTN_UNSUPPORTED, and the message holds the text. */
 void test_projection_refused(const device_under_test *d, const projection_case *c, const char *variant,
                              const char *text);
