@@ -1,5 +1,6 @@
 # The tester finds a planted fault, shrinks it, and its line fails again with the fault and passes without.
 # PROGRAM: test_random; KERNELS: the kernels' folder; SCRATCH: a folder of its own;
+# OPTIONS: of the tester, which problems to draw;
 # FILE, RIGHT, FAULT: the text of a kernel file that is replaced; VERDICT, KEY: what the line must say; MOST: its length.
 file(REMOVE_RECURSE ${SCRATCH})
 file(COPY ${KERNELS}/ DESTINATION ${SCRATCH})
@@ -11,7 +12,8 @@ endif()
 file(WRITE ${SCRATCH}/${FILE} "${planted}")
 set(with_fault ${CMAKE_COMMAND} -E env CLATTN_KERNEL_DIR=${SCRATCH} ${PROGRAM})
 
-execute_process(COMMAND ${with_fault} --seed 4 --cases 60 --variant reference --path fused --failures 1 --limit 60
+separate_arguments(OPTIONS)
+execute_process(COMMAND ${with_fault} ${OPTIONS} --seed 4 --cases 60 --variant reference --failures 1 --limit 60
                 OUTPUT_VARIABLE said RESULT_VARIABLE status)
 message(STATUS "found:\n${said}")
 if(NOT status EQUAL 1 OR NOT said MATCHES "(^|\n)${VERDICT}: ([^\n]+)\n")
