@@ -167,6 +167,9 @@ static void draw_attributes(random_state *r, problem_text *p)
   if (one_in(r, 4)) p->softcap = PICK(r, softcaps);
   if (one_in(r, 8)) p->precision = PICK(r, precisions);
   if (one_in(r, 6)) p->fill = one_in(r, 2) ? PROBLEM_FILL_equal : PROBLEM_FILL_large;
+  /* Hundreds of equal products: their roundings go one way, further than the formula allows any sum. */
+  const int64_t few = 32;
+  if (p->fill == PROBLEM_FILL_equal && p->dk > few) p->dk = few;
 }
 
 static void draw_outputs(random_state *r, const drawn_group *g, problem_text *p)
@@ -193,7 +196,7 @@ static void draw_layouts(random_state *r, problem_text *p)
   if (one_in(r, 2)) return;
   p->q_layout = draw_layout(r, false);
   p->k_layout = draw_layout(r, false);
-  /* Hundreds of equal products: their roundings go one way, further than the formula allows any sum. */
+  /* Equal products again. */
   if (p->q_layout == PROBLEM_LAYOUT_constant && p->k_layout == p->q_layout) p->k_layout = PROBLEM_LAYOUT_gaps;
   p->v_layout = draw_layout(r, false);
   p->mask_layout = draw_layout(r, false);

@@ -16,7 +16,7 @@
 #include "shrink.h"
 #include "worker.h"
 
-enum { GROUP = 20 /* problems of one program */, MOST_WAYS = 32, SHRINK_TRIES = 250 };
+enum { GROUP = 20 /* problems of one program */, MOST_WAYS = 32, SHRINK_TRIES = 250, MOST_REASONS = 16 };
 
 typedef struct request {
   uint64_t seed;
@@ -29,6 +29,8 @@ typedef struct request {
 
 typedef struct tally {
   int64_t right, refused, failed;
+  const char *reasons[MOST_REASONS];
+  int n_reasons;
 } tally;
 
 /* ---- refusals that are true ---- */
@@ -38,6 +40,11 @@ static bool has_f64(const problem_text *p)
   return p->dtype == CLATTN_F64 || p->k_type == CLATTN_F64 || p->v_type == CLATTN_F64 || p->y_type == CLATTN_F64 ||
          (p->lse && p->lse_type == CLATTN_F64) || (p->qk >= 0 && p->qk_type == CLATTN_F64) ||
          (p->mask && p->mask_type == CLATTN_F64);
+}
+
+static bool has_f64_for_float(const problem_text *p)
+{
+  return has_f64(p) && p->variant[0] && strcmp(p->variant, "reference") != 0;
 }
 
 static bool names_tile(const problem_text *p) { return strchr(p->variant, '/') != NULL; }
@@ -57,29 +64,38 @@ static const struct {
   const char *text;
   bool (*may)(const problem_text *p);
 } true_refusals[] = {
-    {"computes in float32", has_f64},
     {"the device has no float64", has_f64},
+    {"computes in float32", has_f64_for_float},
     {"the fused path has no scores to show", asks_fused_for_scores},
     {"floats of registers a work-item", has_wide_values},
     {"bytes of local memory", has_wide_values},
     {"floats, the device has", names_vectors},
 };
 
-static bool is_true_refusal_of_projection(const projection_text *p, const char *said)
+static const char *reason_of(const problem_text *p, const char *said)
 {
-  const int64_t *v = p->value;
+  for (size_t i = 0; i < sizeof true_refusals / sizeof true_refusals[0]; i++)
+    if (strstr(said, true_refusals[i].text) && true_refusals[i].may(p)) return true_refusals[i].text;
+  return NULL;
+}
+
+static const char *reason_of_projection(const projection_text *p, const char *said)
+{
+  const int64_t *v = p->value, any_range_holds = 64;
   const bool vector = strncmp(p->variant, "vector/", 7) == 0;
   const bool f64 =
       v[PROJECTION_x_type] == CLATTN_F64 || v[PROJECTION_w_type] == CLATTN_F64 || v[PROJECTION_y_type] == CLATTN_F64;
-  return (f64 && strstr(said, "the device has no float64")) || (vector && strstr(said, "floats, the device has")) ||
-         (vector && v[PROJECTION_rotary] && v[PROJECTION_d] > 64 && strstr(said, "heads that rotate have"));
-}
-
-static bool is_true_refusal(const problem_text *p, const char *said)
-{
-  for (size_t i = 0; i < sizeof true_refusals / sizeof true_refusals[0]; i++)
-    if (strstr(said, true_refusals[i].text) && true_refusals[i].may(p)) return true;
-  return false;
+  const struct {
+    const char *text;
+    bool may;
+  } reasons[] = {
+      {"the device has no float64", f64},
+      {"floats, the device has", vector},
+      {"heads that rotate have", vector && v[PROJECTION_rotary] && v[PROJECTION_d] > any_range_holds},
+  };
+  for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+    if (strstr(said, reasons[i].text) && reasons[i].may) return reasons[i].text;
+  return NULL;
 }
 
 /* ---- running ---- */
@@ -96,7 +112,7 @@ static bool fails(const problem_text *p, void *user)
   char text[PROBLEM_TEXT_BYTES];
   problem_print(p, text);
   const verdict v = worker_run(w, text);
-  return v != RAN_RIGHT && !(v == RAN_REFUSED && is_true_refusal(p, w->said));
+  return v != RAN_RIGHT && !(v == RAN_REFUSED && reason_of(p, w->said));
 }
 
 static bool fails_as_projection(const projection_text *p, void *user)
@@ -105,17 +121,25 @@ static bool fails_as_projection(const projection_text *p, void *user)
   char text[PROBLEM_TEXT_BYTES];
   projection_print(p, text);
   const verdict v = worker_run(w, text);
-  return v != RAN_RIGHT && !(v == RAN_REFUSED && is_true_refusal_of_projection(p, w->said));
+  return v != RAN_RIGHT && !(v == RAN_REFUSED && reason_of_projection(p, w->said));
 }
 
-static void count(bool failed, const worker *w, tally *t)
+/* Each reason is told when it is met first: nothing is passed over in silence. */
+static void count(bool failed, const char *reason, tally *t)
 {
-  if (failed)
+  if (failed) {
     t->failed++;
-  else if (w->said[0])
-    t->refused++;
-  else
+    return;
+  }
+  if (!reason) {
     t->right++;
+    return;
+  }
+  t->refused++;
+  for (int i = 0; i < t->n_reasons; i++)
+    if (strcmp(t->reasons[i], reason) == 0) return;
+  if (t->n_reasons < MOST_REASONS) t->reasons[t->n_reasons++] = reason;
+  printf("refused, truly: %s\n", reason);
 }
 
 static void tell_failure(request *r, const char *shrunk, const char *drawn)
@@ -129,7 +153,7 @@ static void run_problem(request *r, problem_text *p, tally *t)
 {
   char drawn[PROBLEM_TEXT_BYTES], shrunk[PROBLEM_TEXT_BYTES];
   const bool failed = fails(p, &r->worker);
-  count(failed, &r->worker, t);
+  count(failed, reason_of(p, r->worker.said), t);
   if (!failed) return;
   problem_print(p, drawn);
   shrink(p, SHRINK_TRIES, fails, &r->worker);
@@ -141,7 +165,7 @@ static void run_projection(request *r, projection_text *p, tally *t)
 {
   char drawn[PROBLEM_TEXT_BYTES], shrunk[PROBLEM_TEXT_BYTES];
   const bool failed = fails_as_projection(p, &r->worker);
-  count(failed, &r->worker, t);
+  count(failed, reason_of_projection(p, r->worker.said), t);
   if (!failed) return;
   projection_print(p, drawn);
   projection_shrink(p, SHRINK_TRIES, fails_as_projection, &r->worker);

@@ -134,7 +134,7 @@ verdict worker_run(worker *w, const char *text)
 static void tell_refusal(FILE *answers, const clattn_report *report)
 {
   char line[WORKER_LINE_BYTES - 1];
-  snprintf(line, sizeof line, "%.900s; %.3000s", report->message, report->detail);
+  snprintf(line, sizeof line, "%s; %s", report->message, report->detail);
   for (char *c = line; *c; c++)
     if (*c == '\n') *c = ' ';
   fprintf(answers, "%s\n", line);
