@@ -1,6 +1,7 @@
 /* Times attention problems beside the device's own FMA peak: bench_attention [--rounds N] [--variant ID] PROBLEM...
  * Problems are texts as tests and the command take them. In each round the peak is measured, then every problem, so
  * that a machine whose speed drifts bends both alike; medians are told. Causal problems count the pairs they attend. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static const double ops_of_a_timing = 3e9;
 typedef struct timed {
   const char *text;
   clattn_plan *plan;
-  clattn_binding binding[5];
+  clattn_binding binding[CLATTN_SLOT_COUNT];
   uint32_t n_bindings;
   double ops, ms[MOST_ROUNDS];
 } timed;
@@ -92,57 +93,115 @@ static double count_pairs(const problem_text *p)
 {
   if (!p->causal) return (double)p->sq * (double)(p->past + p->sk);
   double pairs = 0;
+  const int64_t keys = p->past + p->sk, offset = p->offset == PROBLEM_NO_OFFSET ? p->past : p->offset;
   for (int64_t i = 0; i < p->sq; i++) {
-    const int64_t end = i + p->past + 1, keys = p->past + p->sk;
-    pairs += (double)(end < keys ? end : keys);
+    const int64_t end = i + offset + 1;
+    pairs += (double)(end < 0 ? 0 : end < keys ? end : keys);
   }
   return pairs;
 }
 
-static void add_problem(bench *b, const char *text, const char *variant)
+/* An input of the problem, if it has it: its view, and its buffer among the bindings. */
+static void add_input(const bench *b, timed *t, const st_file *file, const char *name, int32_t slot,
+                      clattn_tensor *view)
 {
-  static const char *const names[3] = {"Q", "K", "V"};
-  static const int32_t slots[3] = {CLATTN_Q, CLATTN_K, CLATTN_V};
-  timed *t = &b->problem[b->n_problems++];
-  problem_text p;
+  const st_tensor *tensor = st_find(file, name);
+  if (!tensor) return;
+  cl_int error = CL_SUCCESS;
+  const size_t bytes = tensor->bytes ? tensor->bytes : 1;
+  cl_mem mem = clCreateBuffer(b->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes, tensor->data, &error);
+  check(!error, t->text, "no buffer for its tensors");
+  *view = clattn_dense((clattn_dtype)st_type_dtype(tensor->type), tensor->rank, tensor->dim);
+  t->binding[t->n_bindings++] = (clattn_binding){.slot = slot, .mem = mem};
+}
+
+static void add_inputs(const bench *b, timed *t, const problem_text *p, clattn_attention_desc *desc)
+{
   st_error why;
   st_file file = {0};
-  clattn_report report;
-  check(problem_parse(text, &p, &why) && problem_fill(&p, &file, &why), text, why.text);
-  check(p.past == 0 && p.mask == PROBLEM_MASK_none, text, "past and mask are not timed");
-  const clattn_dtype dtype = (clattn_dtype)p.dtype;
-  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
-  desc.q = clattn_bhsd(dtype, p.b, p.hq, p.sq, p.dk);
-  desc.k = clattn_bhsd(dtype, p.b, p.hk, p.sk, p.dk);
-  desc.v = clattn_bhsd(dtype, p.b, p.hk, p.sk, p.dv);
-  desc.y = clattn_bhsd(dtype, p.b, p.hq, p.sq, p.dv);
-  desc.flags = p.causal ? CLATTN_CAUSAL : 0;
-  desc.scale = p.scale;
-  desc.softcap = p.softcap;
-  desc.window_left = p.left;
-  desc.window_right = p.right;
-  desc.path = p.path;
-  desc.variant = variant;
-  check(!clattn_plan_attention(b->context, &desc, &t->plan, &report), text, report.message);
-  cl_int error = CL_SUCCESS;
-  for (int i = 0; i < 3; i++) {
-    const st_tensor *tensor = st_find(&file, names[i]);
-    check(tensor != NULL, text, "a tensor is missing");
-    cl_mem mem = clCreateBuffer(b->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, tensor->bytes, tensor->data, &error);
-    check(!error, text, "no buffer for its tensors");
-    t->binding[i] = (clattn_binding){.slot = slots[i], .mem = mem};
-  }
-  const size_t y_bytes = (size_t)(p.b * p.hq * p.sq * p.dv) * clattn_dtype_bytes(dtype);
-  t->binding[3] = (clattn_binding){.slot = CLATTN_Y, .mem = clCreateBuffer(b->cl, 0, y_bytes, NULL, &error)};
-  t->n_bindings = 4;
-  const size_t workspace = clattn_plan_workspace_bytes(t->plan);
-  if (workspace)
-    t->binding[t->n_bindings++] =
-        (clattn_binding){CLATTN_WORKSPACE, 0, clCreateBuffer(b->cl, 0, workspace, NULL, &error), 0};
-  check(!error, text, "no buffer for its output");
-  t->text = text;
-  t->ops = 2.0 * (double)(p.b * p.hq) * count_pairs(&p) * (double)(p.dk + p.dv);
+  check(problem_fill(p, &file, &why), t->text, why.text);
+  add_input(b, t, &file, "Q", CLATTN_Q, &desc->q);
+  add_input(b, t, &file, "K", CLATTN_K, &desc->k);
+  add_input(b, t, &file, "V", CLATTN_V, &desc->v);
+  add_input(b, t, &file, "attn_mask", CLATTN_MASK, &desc->mask);
+  add_input(b, t, &file, "past_key", CLATTN_PAST_KEY, &desc->past_key);
+  add_input(b, t, &file, "past_value", CLATTN_PAST_VALUE, &desc->past_value);
+  add_input(b, t, &file, "nonpad_kv_seqlen", CLATTN_NONPAD_KV_SEQLEN, &desc->nonpad_kv_seqlen);
   st_free(&file);
+}
+
+static void add_room(const bench *b, timed *t, int32_t slot, size_t bytes)
+{
+  cl_int error = CL_SUCCESS;
+  cl_mem mem = clCreateBuffer(b->cl, 0, bytes ? bytes : 1, NULL, &error);
+  check(!error, t->text, "no buffer for its outputs");
+  t->binding[t->n_bindings++] = (clattn_binding){.slot = slot, .mem = mem};
+}
+
+static void add_output(const bench *b, timed *t, int32_t slot, int64_t dtype, int rank, const int64_t *dim,
+                       clattn_tensor *view)
+{
+  size_t count = 1;
+  for (int d = 0; d < rank; d++) count *= (size_t)dim[d];
+  *view = clattn_dense((clattn_dtype)dtype, rank, dim);
+  add_room(b, t, slot, count * clattn_dtype_bytes((clattn_dtype)dtype));
+}
+
+static void add_outputs(const bench *b, timed *t, const problem_text *p, clattn_attention_desc *desc)
+{
+  const int64_t keys = p->past + p->sk, y[] = {p->b, p->hq, p->sq, p->dv}, qk[] = {p->b, p->hq, p->sq, keys};
+  const int64_t key[] = {p->b, p->hk, keys, p->dk}, value[] = {p->b, p->hk, keys, p->dv};
+  add_output(b, t, CLATTN_Y, p->y_type, 4, y, &desc->y);
+  if (p->lse) add_output(b, t, CLATTN_LSE, p->lse_type, 3, y, &desc->lse);
+  if (p->qk >= 0) add_output(b, t, CLATTN_QK, p->qk_type, 4, qk, &desc->qk);
+  if (p->present & PROBLEM_PRESENT_KEY) add_output(b, t, CLATTN_PRESENT_KEY, p->k_type, 4, key, &desc->present_key);
+  if (p->present & PROBLEM_PRESENT_VALUE)
+    add_output(b, t, CLATTN_PRESENT_VALUE, p->v_type, 4, value, &desc->present_value);
+}
+
+static void set_attributes(const problem_text *p, clattn_attention_desc *desc)
+{
+  const bool has_offset = p->offset != PROBLEM_NO_OFFSET;
+  desc->flags = (p->causal ? CLATTN_CAUSAL : 0) | (has_offset ? CLATTN_QUERY_OFFSET : 0);
+  desc->query_offset = has_offset ? p->offset : 0;
+  desc->scale = p->scale;
+  desc->softcap = p->softcap;
+  desc->window_left = p->left;
+  desc->window_right = p->right;
+  desc->qk_mode = p->qk >= 0 ? (int32_t)p->qk : 0;
+  desc->softmax_precision = (int32_t)p->precision;
+  desc->path = (int32_t)p->path;
+}
+
+/* Dense tensors of numbers are timed. */
+static void take_problem(const char *text, problem_text *p)
+{
+  static const char *const keys[] = {"q_layout",   "k_layout",  "v_layout", "y_layout", "mask_layout",
+                                     "lse_layout", "qk_layout", "poison",   NULL};
+  char dropped[PROBLEM_TEXT_BYTES];
+  st_error why;
+  check(problem_parse(text, p, &why), text, why.text);
+  problem_drop(p, keys, dropped);
+  if (dropped[0]) fprintf(stderr, "bench_attention: %s: not honoured here: %s\n", text, dropped);
+}
+
+static void add_problem(bench *b, const char *text, const char *variant)
+{
+  timed *t = &b->problem[b->n_problems++];
+  problem_text p;
+  clattn_report report;
+  char id[PROBLEM_VARIANT_BYTES];
+  clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
+  t->text = text;
+  take_problem(text, &p);
+  add_inputs(b, t, &p, &desc);
+  add_outputs(b, t, &p, &desc);
+  set_attributes(&p, &desc);
+  desc.variant = variant ? variant : problem_variant(&p, id);
+  check(!clattn_plan_attention(b->context, &desc, &t->plan, &report), text, report.message);
+  const size_t workspace = clattn_plan_workspace_bytes(t->plan);
+  if (workspace) add_room(b, t, CLATTN_WORKSPACE, workspace);
+  t->ops = 2.0 * (double)(p.b * p.hq) * count_pairs(&p) * (double)(p.dk + p.dv);
 }
 
 static void time_peak(bench *b, int round)
@@ -162,7 +221,8 @@ static void time_peak(bench *b, int round)
 static void time_problem(bench *b, timed *t, int round)
 {
   clattn_report report;
-  const int runs = t->ops < ops_of_a_timing ? (int)(ops_of_a_timing / t->ops) : 1;
+  const double most_runs = 1000, wanted = ops_of_a_timing / (t->ops + 1.0);
+  const int runs = wanted < 1.0 ? 1 : (int)(wanted < most_runs ? wanted : most_runs);
   const double begin = now_ms();
   for (int i = 0; i < runs; i++)
     check(!clattn_enqueue(t->plan, b->queue, t->binding, t->n_bindings, 0, NULL, NULL, &report), t->text,

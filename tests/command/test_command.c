@@ -374,6 +374,30 @@ static void test_wide_lse(void **state)
   st_free(&file);
 }
 
+/* A text of the random tester: what files can say is run, the rest is named. */
+static void test_whole_text(void **state)
+{
+  (void)state;
+  st_file file;
+  remove(OUT "/problem.safetensors");
+  spawned run = SPAWN(true, "attend", "--problem",
+                      "b=2,hq=4,hk=2,sq=7,sk=9,dk=16,nonpad=-1:20,causal=1,mask=infinite,mask_rank=2,present=kv,lse=1,"
+                      "qk=2,precision=1,k_type=f16,y_type=bf16,q_layout=gaps,poison=unseen,path=staged,"
+                      "variant=tiled/m32n32k16",
+                      "-o", OUT);
+  assert_spawned(&run, 0, "tiled_staged_f32f16f32f32_d16_m32n32k16",
+                 "not honoured here: present,y_type,q_layout,poison\n"
+                 "clattn attend: --problem: nonpad is clamped to the tokens of K");
+  spawned_free(&run);
+  read_output(OUT "/problem.safetensors", &file);
+  assert_non_null(st_find(&file, "lse"));
+  assert_non_null(st_find(&file, "qk_matmul_output"));
+  st_free(&file);
+  run = SPAWN(true, "attend", "--problem", "sq=5,variant=tilde/q1", "-o", OUT);
+  assert_spawned(&run, 1, NULL, "'tilde_attention_f32_d64_q1' is the beginning of none of these");
+  spawned_free(&run);
+}
+
 /* One bad input of three: its message, no output for it, the others done, status 1. */
 static void test_others_still_run(void **state)
 {
@@ -446,13 +470,21 @@ static void test_expect_sees_wrong_numbers(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_help),           cmocka_unit_test(test_wrong_command_lines),
-      cmocka_unit_test(test_no_platform),    cmocka_unit_test(test_unknown_variant),
-      cmocka_unit_test(test_unused_variant), cmocka_unit_test(test_colliding_names),
-      cmocka_unit_test(test_devices),        cmocka_unit_test(test_devices_passed_over),
-      cmocka_unit_test(test_demo),           cmocka_unit_test(test_attend_writes),
-      cmocka_unit_test(test_wide_lse),       cmocka_unit_test(test_others_still_run),
-      cmocka_unit_test(test_expect),         cmocka_unit_test(test_expect_sees_wrong_numbers),
+      cmocka_unit_test(test_help),
+      cmocka_unit_test(test_wrong_command_lines),
+      cmocka_unit_test(test_no_platform),
+      cmocka_unit_test(test_unknown_variant),
+      cmocka_unit_test(test_unused_variant),
+      cmocka_unit_test(test_colliding_names),
+      cmocka_unit_test(test_devices),
+      cmocka_unit_test(test_devices_passed_over),
+      cmocka_unit_test(test_demo),
+      cmocka_unit_test(test_attend_writes),
+      cmocka_unit_test(test_wide_lse),
+      cmocka_unit_test(test_whole_text),
+      cmocka_unit_test(test_others_still_run),
+      cmocka_unit_test(test_expect),
+      cmocka_unit_test(test_expect_sees_wrong_numbers),
   };
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,17 +7,18 @@
 #include "clattn/types.h"
 #include "device_under_test.h"
 #include "numerics.h"
+#include "problem_text.h"
 
-/* Where the elements lie. */
+/* Where the elements lie, as problem texts name it. */
 typedef enum box_layout {
-  LAYOUT_DENSE,    /* outermost first: [B,H,S,D] */
-  LAYOUT_TOKENS,   /* the two middle dimensions swapped: [B,S,H,D]; of rank 3 the last two */
-  LAYOUT_GAPS,     /* dense order, but something else lies between rows, heads and batches */
-  LAYOUT_SPREAD,   /* with gaps, and every other element in the innermost dimension */
-  LAYOUT_REVERSED, /* innermost first: channels are farthest apart */
-  LAYOUT_SHARED,   /* inputs: dense, and the outermost dimension has stride 0 */
-  LAYOUT_CONSTANT, /* inputs: dense, and the innermost dimension has stride 0 */
-  LAYOUT_COUNT
+  LAYOUT_DENSE = PROBLEM_LAYOUT_dense,       /* outermost first: [B,H,S,D] */
+  LAYOUT_TOKENS = PROBLEM_LAYOUT_tokens,     /* the two middle dimensions swapped: [B,S,H,D]; of rank 3 the last two */
+  LAYOUT_GAPS = PROBLEM_LAYOUT_gaps,         /* dense order, but something else lies between rows, heads and batches */
+  LAYOUT_SPREAD = PROBLEM_LAYOUT_spread,     /* with gaps, and every other element in the innermost dimension */
+  LAYOUT_REVERSED = PROBLEM_LAYOUT_reversed, /* innermost first: channels are farthest apart */
+  LAYOUT_SHARED = PROBLEM_LAYOUT_shared,     /* inputs: dense, and the outermost dimension has stride 0 */
+  LAYOUT_CONSTANT = PROBLEM_LAYOUT_constant, /* inputs: dense, and the innermost dimension has stride 0 */
+  LAYOUT_COUNT = PROBLEM_LAYOUT_COUNT
 } box_layout;
 
 typedef struct box {

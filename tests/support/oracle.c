@@ -94,7 +94,8 @@ static double dot_abs(const double *x, const double *y, int64_t n)
 }
 
 /* Scores of one row at the points 0, 1 and 2. */
-static void score_row(const oracle_attention *o, int64_t b, int64_t h, int64_t i, double *point[3], double *s_abs)
+static void score_row(const oracle_attention *o, int64_t b, int64_t h, int64_t i, double *point[3], double *qk_abs,
+                      double *s_abs)
 {
   const double scale = isnan(o->scale) ? 1.0 / sqrt((double)o->dk) : o->scale;
   const int64_t g = h / (o->hq / o->hk);
@@ -109,11 +110,23 @@ static void score_row(const oracle_attention *o, int64_t b, int64_t h, int64_t i
       masked = -(double)INFINITY;
     else if (o->mask && !o->mask_is_bool && mask_at(o, b, h, i, j, &bias))
       masked = capped + bias;
-    if (masked != -(double)INFINITY) *s_abs = fmax(*s_abs, fabs(scale) * dot_abs(q, k, o->dk));
+    qk_abs[j] = fabs(scale) * dot_abs(q, k, o->dk);
+    if (masked != -(double)INFINITY) *s_abs = fmax(*s_abs, qk_abs[j]);
     point[0][j] = scaled;
     point[1][j] = capped;
     point[2][j] = masked;
   }
+}
+
+/* A score upon which a large bias is added keeps fewer digits in float32; from 2^53 on it keeps none in float64 either,
+ * so that there is nothing to lose. */
+static double largest_bias(const oracle_attention *o, int64_t b, int64_t h, int64_t i, const double *p)
+{
+  double largest = 0.0, bias;
+  if (!o->mask || o->mask_is_bool) return largest;
+  for (int64_t j = 0; j < total_keys(o); j++)
+    if (p[j] > 0.0 && mask_at(o, b, h, i, j, &bias) && fabs(bias) < 0x1p53) largest = fmax(largest, fabs(bias));
+  return largest;
 }
 
 static void value_row_sum(const oracle_attention *o, int64_t b, int64_t h, const double *p, double *y, double *pv_abs)
@@ -147,19 +160,21 @@ static void copy_present(const oracle_attention *o)
 void oracle_attention_run(const oracle_attention *o)
 {
   const int64_t n = total_keys(o);
-  double *rows = malloc(sizeof *rows * (size_t)(4 * n + 1));
+  double *rows = malloc(sizeof *rows * (size_t)(5 * n + 1));
   if (!rows) abort();
   double *point[4] = {rows, rows + n, rows + 2 * n, rows + 3 * n};
   for (int64_t row = 0; row < o->b * o->hq * o->sq; row++) {
     const int64_t b = row / (o->hq * o->sq), h = row / o->sq % o->hq, i = row % o->sq;
-    double s_abs, lse;
-    score_row(o, b, h, i, point, &s_abs);
+    double s_abs, lse, *qk_abs = rows + 4 * n;
+    score_row(o, b, h, i, point, qk_abs, &s_abs);
     oracle_softmax_row(point[2], n, point[3], &lse);
+    s_abs = fmax(s_abs, largest_bias(o, b, h, i, point[3]));
     if (o->y || o->pv_abs)
       value_row_sum(o, b, h, point[3], o->y ? o->y + row * o->dv : NULL, o->pv_abs ? o->pv_abs + row * o->dv : NULL);
     if (o->lse) o->lse[row] = lse;
     if (o->s_abs) o->s_abs[row] = s_abs;
     for (int64_t j = 0; o->qk && j < n; j++) o->qk[row * n + j] = point[o->qk_mode][j];
+    for (int64_t j = 0; o->qk_abs && j < n; j++) o->qk_abs[row * n + j] = qk_abs[j];
   }
   copy_present(o);
   free(rows);

@@ -29,7 +29,9 @@ typedef struct oracle_attention {
   double *lse;                   /* [B,HQ,SQ] */
   double *qk;                    /* [B,HQ,SQ,past+SK] at point qk_mode */
   double *present_k, *present_v; /* [B,HK,past+SK,D] */
-  double *s_abs;                 /* [B,HQ,SQ]: largest |scale| sum |q k| of an attended key */
+  double *s_abs;                 /* [B,HQ,SQ]: largest |scale| sum |q k| of an attended key, or bias of one with weight:
+                                    what the rounding of a float32 score goes with */
+  double *qk_abs;                /* [B,HQ,SQ,past+SK]: |scale| sum |q k| of each key */
   double *pv_abs;                /* [B,HQ,SQ,DV]: sum |P v| */
 } oracle_attention;
 

@@ -13,25 +13,26 @@
 #define TESTER_EMPTY (-1) /* a size that is really 0 */
 
 typedef enum mask_case {
-  MASK_NONE,
-  MASK_BOOL,     /* three keys of ten are closed */
-  MASK_EDGES,    /* bool: every other row sees only keys from a place on that moves with it, the others only up to it */
-  MASK_ADDITIVE, /* order one */
-  MASK_INFINITE, /* additive, three of ten are -inf */
-  MASK_LOWEST,   /* 0 or the type's lowest finite value, as model files have it; row 1 of 4 is lowest everywhere */
+  MASK_NONE = PROBLEM_MASK_none,
+  MASK_BOOL = PROBLEM_MASK_bool,
+  MASK_EDGES = PROBLEM_MASK_edges,
+  MASK_ADDITIVE = PROBLEM_MASK_float,
+  MASK_INFINITE = PROBLEM_MASK_infinite,
+  MASK_LOWEST = PROBLEM_MASK_lowest,
 } mask_case;
 
 typedef enum fill_case {
-  FILL_RANDOM, /* q, k, v in [-1, 1) */
-  FILL_EQUAL,  /* every q and k the same, so all scores of a row are equal; every v the same */
-  FILL_LARGE,  /* scores to +-1e4 */
+  FILL_RANDOM = PROBLEM_FILL_order,
+  FILL_EQUAL = PROBLEM_FILL_equal,
+  FILL_LARGE = PROBLEM_FILL_large,
 } fill_case;
 
 typedef enum poison_case {
-  POISON_NONE,
-  POISON_UNSEEN,     /* NaN and infinities in every key and value that no query sees, and in every query without keys */
-  POISON_SEEN_KEY,   /* a NaN key in the last place: rows that see it have no finite output */
-  POISON_SEEN_VALUE, /* the same for a value, infinite */
+  POISON_NONE = PROBLEM_POISON_none,
+  POISON_UNSEEN = PROBLEM_POISON_unseen, /* NaN and infinities in every key and value that no query sees, and in every
+                                            query without keys */
+  POISON_SEEN_KEY = PROBLEM_POISON_key,  /* a NaN key in the last place: rows that see it have no finite output */
+  POISON_SEEN_VALUE = PROBLEM_POISON_value, /* the same for a value, infinite */
 } poison_case;
 
 /* What runs it. A variant, here and below, is NULL (the library chooses), a leading part of an id, or FAMILY/TILE: that
@@ -50,7 +51,7 @@ typedef struct attention_case {
   box_layout q_layout, k_layout, v_layout, y_layout, qk_layout, mask_layout, lse_layout;
   mask_case mask;
   int mask_rank;           /* 0: 4 */
-  unsigned mask_broadcast; /* bits: 1 batches, 2 heads, 4 queries share the mask */
+  unsigned mask_broadcast; /* bits of PROBLEM_MASK_PER_...: what shares the mask */
   int64_t mask_short;      /* keys that the mask's last dimension lacks */
   bool closed_rows;        /* the mask closes every key for row 2 of 3 */
   bool causal, has_offset, has_window, has_scale;
@@ -65,6 +66,9 @@ typedef struct attention_case {
 } attention_case;
 
 void test_attention(const device_under_test *d, const attention_case *c, const way *w);
+
+/* The same from a text's problem. False: the library refused it, and the report says why. */
+bool test_problem(const device_under_test *d, const problem_text *p, clattn_report *report);
 
 /* The score stage alone: qk at c->qk_mode, lse with mode 3. */
 void test_scores(const device_under_test *d, const attention_case *c, const char *variant);
@@ -90,6 +94,10 @@ typedef struct projection_case {
 } projection_case;
 
 void test_projection(const device_under_test *d, const projection_case *c, const char *variant);
+
+/* The same. False: the library refused it, and the report says why. */
+bool test_projection_unless_refused(const device_under_test *d, const projection_case *c, const char *variant,
+                                    clattn_report *report);
 
 /* The case is refused with CLATTN_UNSUPPORTED, and the message holds the text. */
 void test_projection_refused(const device_under_test *d, const projection_case *c, const char *variant,

@@ -188,37 +188,64 @@ static void bench_free(bench *t)
   free(t->xw_abs);
 }
 
-void test_projection(const device_under_test *d, const projection_case *given, const char *variant)
+/* The variant as an id of the case's types. */
+static const char *name_variant(const bench *t, const char *variant, variant_id *id)
 {
-  bench t;
-  char problem[512];
-  clattn_report report;
-  clattn_plan *plan = NULL;
-  bench_make(&t, given);
   char types[32];
-  variant_id id;
-  snprintf(types, sizeof types, "%s%s", clattn_dtype_text((clattn_dtype)t.c.x_type),
-           t.c.w_type == t.c.x_type ? "" : clattn_dtype_text((clattn_dtype)t.c.w_type));
-  variant = variant_named(variant, "projection", types, &id);
-  describe(&t.c, variant, problem, sizeof problem);
-  clattn_weights *weights = t.c.packed ? pack_weights(d, &t, variant) : NULL;
-  const clattn_status status = make_plan(d, &t, weights, variant, &plan, &report);
+  snprintf(types, sizeof types, "%s%s", clattn_dtype_text((clattn_dtype)t->c.x_type),
+           t->c.w_type == t->c.x_type ? "" : clattn_dtype_text((clattn_dtype)t->c.w_type));
+  return variant_named(variant, "projection", types, id);
+}
+
+static clattn_plan *plan_projection(const device_under_test *d, bench *t, const char *variant, clattn_report *report)
+{
+  clattn_plan *plan = NULL;
+  clattn_weights *weights = t->c.packed ? pack_weights(d, t, variant) : NULL;
+  const clattn_status status = make_plan(d, t, weights, variant, &plan, report);
+  assert_int_equal(status, report->status);
   clattn_weights_destroy(weights); /* the plan keeps what it needs */
-  if (uses_f64(&t.c) && !device_has_f64(d)) {
-    test_no_f64(status, plan, &report);
-    bench_free(&t);
-    return;
-  }
-  if (status != CLATTN_OK) print_error("problem: %s\n", problem);
-  assert_status(CLATTN_OK, status, &report);
-  if (variant && box_count(&t.box[CLATTN_Y])) assert_holds(clattn_plan_variant(plan), variant);
+  return plan;
+}
+
+static void run_plan(const device_under_test *d, const bench *t, clattn_plan *plan, const char *variant)
+{
+  char problem[512];
   box packed[CLATTN_SLOT_COUNT];
   uint32_t n = 0;
+  describe(&t->c, variant, problem, sizeof problem);
+  if (variant && box_count(&t->box[CLATTN_Y])) assert_holds(clattn_plan_variant(plan), variant);
   for (int32_t slot = 0; slot < CLATTN_SLOT_COUNT; slot++)
-    if (t.present[slot]) packed[n++] = t.box[slot];
+    if (t->present[slot]) packed[n++] = t->box[slot];
   boxes_run(d, plan, packed, n, problem);
   clattn_plan_destroy(plan);
+}
+
+bool test_projection_unless_refused(const device_under_test *d, const projection_case *given, const char *variant,
+                                    clattn_report *report)
+{
+  bench t;
+  variant_id id;
+  bench_make(&t, given);
+  variant = name_variant(&t, variant, &id);
+  clattn_plan *plan = plan_projection(d, &t, variant, report);
+  if (plan) run_plan(d, &t, plan, variant);
   bench_free(&t);
+  return plan != NULL;
+}
+
+void test_projection(const device_under_test *d, const projection_case *given, const char *variant)
+{
+  char problem[512];
+  clattn_report report;
+  if (test_projection_unless_refused(d, given, variant, &report)) return;
+  const projection_case c = with_defaults(given);
+  if (uses_f64(&c) && !device_has_f64(d)) {
+    test_no_f64(report.status, NULL, &report);
+    return;
+  }
+  describe(&c, variant, problem, sizeof problem);
+  print_error("problem: %s\n", problem);
+  assert_status(CLATTN_OK, report.status, &report);
 }
 
 void test_projection_refused(const device_under_test *d, const projection_case *given, const char *variant,

@@ -30,7 +30,9 @@ static const char help[] =
     "                       not with both files and --problem in one call\n"
     "      --tolerance T    largest error, relative to max(1, largest |expected|), in place of the type's own:\n"
     "                       4e-6 (float32), 2e-3 (float16), 1.6e-2 (bfloat16)\n"
-    "      --problem TEXT   in place of a file: b=2,hq=8,hk=2,sq=77,sk=333,dk=64,dtype=f16,causal=1,seed=7\n"
+    "      --problem TEXT   in place of a file: b=2,hq=8,hk=2,sq=77,sk=333,dk=64,dtype=f16,causal=1,seed=7; what "
+    "files\n"
+    "                       cannot say is told of and left out\n"
     "      --device TEXT    P:D, cpu, gpu, or part of a name, as CLATTN_DEVICE\n"
     "      --json           print one JSON object a line\n"
     "  -h, --help\n"
@@ -46,9 +48,10 @@ typedef struct task {
   char *output;
   layer layer;
   st_file expect;
-  pipeline_options options; /* options.want: what is written, and what is expected besides */
+  char variant[PROBLEM_VARIANT_BYTES]; /* of the problem */
+  pipeline_options options;            /* options.want: what is written, and what is expected besides */
   bool written[OUT_COUNT];
-  bool ready;
+  bool ready, lse; /* lse: the problem asks for it */
 } task;
 
 typedef struct request {
@@ -288,20 +291,50 @@ static bool take_expected(task *t, st_error *error)
   return count || st_fail(error, "--expect %s: no tensor there is an output of this run", t->expect_path);
 }
 
+/* What files cannot say, and what this command chooses itself. */
+static void tell_dropped(problem_text *p)
+{
+  static const char *const keys[] = {"offset",     "present",   "y_type",   "lse_type", "qk_type",
+                                     "q_layout",   "k_layout",  "v_layout", "y_layout", "mask_layout",
+                                     "lse_layout", "qk_layout", "poison",   NULL};
+  char dropped[PROBLEM_TEXT_BYTES];
+  problem_drop(p, keys, dropped);
+  if (dropped[0]) complain(verb, "--problem: not honoured here: %s", dropped);
+  bool clamped = false;
+  for (int64_t i = 0; i < p->n_nonpad; i++) {
+    const int64_t length = p->nonpad[i] < 0 ? 0 : p->nonpad[i] > p->sk ? p->sk : p->nonpad[i];
+    clamped = clamped || length != p->nonpad[i];
+    p->nonpad[i] = length;
+  }
+  if (clamped) complain(verb, "--problem: nonpad is clamped to the tokens of K");
+}
+
+static bool take_problem(const request *r, task *t, st_file *file, st_error *error)
+{
+  problem_text problem;
+  char id[PROBLEM_VARIANT_BYTES];
+  if (!problem_parse(t->problem, &problem, error)) return false;
+  tell_dropped(&problem);
+  if (!r->path_said) t->options.path = (int32_t)problem.path;
+  const char *variant = problem_variant(&problem, id);
+  if (variant && !r->options.n_variants) {
+    snprintf(t->variant, sizeof t->variant, "%s", variant);
+    t->options.variants[t->options.n_variants++] = t->variant;
+    if (!named_variants_exist(verb, &t->options)) return st_fail(error, "variant '%s' is unknown", t->variant);
+  }
+  t->lse = problem.lse;
+  return problem_fill(&problem, file, error);
+}
+
 static bool prepare(const request *r, task *t, st_error *error)
 {
   st_file file;
-  problem_text problem;
   t->options = r->options;
-  if (t->path) {
-    if (!st_read(t->path, &file, error)) return false;
-  } else {
-    if (!problem_parse(t->problem, &problem, error) || !problem_fill(&problem, &file, error)) return false;
-    if (!r->path_said) t->options.path = problem.path;
-  }
+  if (!(t->path ? st_read(t->path, &file, error) : take_problem(r, t, &file, error))) return false;
   if (!layer_take(&file, &t->layer, error)) return false;
   for (int i = 0; i < OUT_COUNT && r->directory; i++)
-    t->options.want[i] = t->written[i] = r->save[i] || pipeline_gives_unasked(&t->layer, (pipeline_output)i);
+    t->options.want[i] = t->written[i] =
+        r->save[i] || (i == OUT_lse && t->lse) || pipeline_gives_unasked(&t->layer, (pipeline_output)i);
   if (!take_expected(t, error)) return false;
   t->ready = true;
   return true;

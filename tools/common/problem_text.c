@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,83 +11,239 @@
 
 #include "clattn/clattn.h"
 
-static const char *const mask_names[] = {
-#define PROBLEM_MASK_NAME(name) #name,
-    PROBLEM_MASK_LIST(PROBLEM_MASK_NAME)
-#undef PROBLEM_MASK_NAME
-};
-static const char *const path_names[] = {"auto", "staged", "fused"};
-static const char *const dtype_names[] = {"", "f32", "f16", "bf16", "f64"};
+#define WORD(name) #name,
+static const char *const mask_words[] = {PROBLEM_MASK_LIST(WORD) NULL};
+static const char *const layout_words[] = {PROBLEM_LAYOUT_LIST(WORD) NULL};
+static const char *const fill_words[] = {PROBLEM_FILL_LIST(WORD) NULL};
+static const char *const poison_words[] = {PROBLEM_POISON_LIST(WORD) NULL};
+#undef WORD
+static const char *const path_words[] = {"auto", "staged", "fused", NULL};
+static const char *const dtype_words[] = {"", "f32", "f16", "bf16", "f64", NULL};
 
-enum {
-  UNSET = -2, /* of a size whose default is another size */
-  CHUNK = 256 /* numbers that are made at a time */
-};
+#define UNSET INT64_MIN /* while parsing: of what has no default of its own */
 
-/* Whole numbers, in the order in which they are printed. */
-static const struct {
+typedef enum field_kind {
+  A_COUNT,
+  A_WORD,   /* the index of one of `words`, from `least` */
+  A_SUBSET, /* bits of `letters`; none */
+  A_REAL,
+  A_LIST, /* of lengths */
+  A_NAME,
+  A_SEED
+} field_kind;
+
+typedef struct field {
   const char *key;
+  field_kind kind;
   size_t at;
   int64_t least, most, unsaid;
-} counts[] = {
-    {"b", offsetof(problem_text, b), 1, INT32_MAX, 1},
-    {"hq", offsetof(problem_text, hq), 1, INT32_MAX, 1},
-    {"hk", offsetof(problem_text, hk), 1, INT32_MAX, UNSET},
-    {"sq", offsetof(problem_text, sq), 0, INT32_MAX, 1},
-    {"sk", offsetof(problem_text, sk), 0, INT32_MAX, UNSET},
-    {"dk", offsetof(problem_text, dk), 1, INT32_MAX, 64},
-    {"dv", offsetof(problem_text, dv), 1, INT32_MAX, UNSET},
-    {"past", offsetof(problem_text, past), 0, INT32_MAX, 0},
-    {"causal", offsetof(problem_text, causal), 0, 1, 0},
-    {"left", offsetof(problem_text, left), -1, INT64_MAX, -1},
-    {"right", offsetof(problem_text, right), -1, INT64_MAX, -1},
+  const char *const *words;
+  const char *letters;
+} field;
+
+#define AT(member) offsetof(problem_text, member)
+#define LENGTH(member, least, unsaid)                                                                                  \
+  {                                                                                                                    \
+#member, A_COUNT, AT(member), least, INT32_MAX, unsaid, NULL, NULL                                                 \
+  }
+#define NUMBER(member, least, most, unsaid)                                                                            \
+  {                                                                                                                    \
+#member, A_COUNT, AT(member), least, most, unsaid, NULL, NULL                                                      \
+  }
+#define CHOICE(member, words, first, unsaid)                                                                           \
+  {                                                                                                                    \
+#member, A_WORD, AT(member), first, 0, unsaid, words, NULL                                                         \
+  }
+#define LAYOUT(member) CHOICE(member, layout_words, 0, PROBLEM_LAYOUT_dense)
+#define SUBSET(member, letters, unsaid)                                                                                \
+  {                                                                                                                    \
+#member, A_SUBSET, AT(member), 0, 0, unsaid, NULL, letters                                                         \
+  }
+#define OTHER(member, kind)                                                                                            \
+  {                                                                                                                    \
+#member, kind, AT(member), 0, 0, 0, NULL, NULL                                                                     \
+  }
+
+/* Every key. What is UNSET unsaid is found by unsaid_of, from keys that stand before it. */
+static const field fields[] = {
+    LENGTH(b, 1, 1),
+    LENGTH(hq, 1, 1),
+    LENGTH(hk, 1, UNSET),
+    LENGTH(sq, 0, 1),
+    LENGTH(sk, 0, UNSET),
+    LENGTH(dk, 1, 64),
+    LENGTH(dv, 1, UNSET),
+    LENGTH(past, 0, 0),
+    OTHER(nonpad, A_LIST),
+    NUMBER(causal, 0, 1, 0),
+    NUMBER(left, -1, INT64_MAX, -1),
+    NUMBER(right, -1, INT64_MAX, -1),
+    NUMBER(offset, INT64_MIN + 1, INT64_MAX - 1, PROBLEM_NO_OFFSET),
+    OTHER(scale, A_REAL),
+    OTHER(softcap, A_REAL),
+    CHOICE(mask, mask_words, 0, PROBLEM_MASK_none),
+    NUMBER(mask_rank, 1, 4, 4),
+    SUBSET(mask_shared, "bhq", UNSET),
+    LENGTH(mask_short, 0, 0),
+    NUMBER(mask_closed, 0, 1, 0),
+    SUBSET(present, "kv", 0),
+    NUMBER(lse, 0, 1, 0),
+    NUMBER(qk, -1, 3, -1),
+    NUMBER(precision, 0, 16, 0),
+    CHOICE(dtype, dtype_words, 1, CLATTN_F32),
+    CHOICE(k_type, dtype_words, 1, UNSET),
+    CHOICE(v_type, dtype_words, 1, UNSET),
+    CHOICE(y_type, dtype_words, 1, UNSET),
+    CHOICE(mask_type, dtype_words, 1, UNSET),
+    CHOICE(lse_type, dtype_words, 1, UNSET),
+    CHOICE(qk_type, dtype_words, 1, UNSET),
+    LAYOUT(q_layout),
+    LAYOUT(k_layout),
+    LAYOUT(v_layout),
+    LAYOUT(y_layout),
+    LAYOUT(mask_layout),
+    LAYOUT(lse_layout),
+    LAYOUT(qk_layout),
+    CHOICE(fill, fill_words, 0, PROBLEM_FILL_order),
+    CHOICE(poison, poison_words, 0, PROBLEM_POISON_none),
+    CHOICE(path, path_words, 0, CLATTN_PATH_AUTO),
+    OTHER(variant, A_NAME),
+    OTHER(seed, A_SEED),
 };
+#undef OTHER
+#undef SUBSET
+#undef LAYOUT
+#undef CHOICE
+#undef NUMBER
+#undef LENGTH
 #define COUNT(list) (sizeof list / sizeof list[0])
 
-static int64_t get(const problem_text *p, size_t at)
+static bool is_whole(const field *f) { return f->kind == A_COUNT || f->kind == A_WORD || f->kind == A_SUBSET; }
+
+static int64_t get(const problem_text *p, const field *f)
 {
   int64_t value;
-  memcpy(&value, (const char *)p + at, sizeof value);
+  memcpy(&value, (const char *)p + f->at, sizeof value);
   return value;
 }
 
-static void set(problem_text *p, size_t at, int64_t value) { memcpy((char *)p + at, &value, sizeof value); }
+static void set(problem_text *p, const field *f, int64_t value) { memcpy((char *)p + f->at, &value, sizeof value); }
 
-static bool take_count(problem_text *p, size_t row, const char *value, st_error *error)
+static int64_t unsaid_of(const problem_text *p, const field *f)
+{
+  if (f->unsaid != UNSET) return f->unsaid;
+  switch (f->at) {
+  case AT(hk):
+    return p->hq;
+  case AT(sk):
+    return p->sq;
+  case AT(dv):
+    return p->dk;
+  case AT(mask_shared):
+    return p->mask == PROBLEM_MASK_pad ? PROBLEM_MASK_PER_HEAD | PROBLEM_MASK_PER_QUERY : PROBLEM_MASK_PER_HEAD;
+  case AT(lse_type):
+    return p->dtype == CLATTN_F64 ? CLATTN_F64 : CLATTN_F32;
+  default:
+    return p->dtype;
+  }
+}
+
+static bool is_unsaid(const problem_text *p, const field *f)
+{
+  switch (f->kind) {
+  case A_REAL:
+    return f->at == AT(scale) ? isnan(p->scale) : p->softcap == 0.0;
+  case A_LIST:
+    return p->n_nonpad == 0;
+  case A_NAME:
+    return !p->variant[0];
+  case A_SEED:
+    return p->seed == 0;
+  default:
+    return get(p, f) == unsaid_of(p, f);
+  }
+}
+
+/* ---- from text ---- */
+
+static bool take_whole(const char *value, int64_t *out)
 {
   char *end;
   errno = 0;
-  const int64_t number = strtoll(value, &end, 10);
-  if (errno || end == value || *end || strspn(value, "-0123456789") != strlen(value) || number < counts[row].least ||
-      number > counts[row].most)
-    return st_fail(error, "problem: %s is '%s', must be %" PRId64 " to %" PRId64, counts[row].key, st_show(value).text,
-                   counts[row].least, counts[row].most);
-  set(p, counts[row].at, number);
+  *out = strtoll(value, &end, 10);
+  return !errno && end != value && !*end && strspn(value, "-0123456789") == strlen(value);
+}
+
+static bool take_count(problem_text *p, const field *f, const char *value, st_error *error)
+{
+  int64_t number;
+  if (!take_whole(value, &number) || number < f->least || number > f->most)
+    return st_fail(error, "problem: %s is '%s', must be %" PRId64 " to %" PRId64, f->key, st_show(value).text, f->least,
+                   f->most);
+  set(p, f, number);
   return true;
 }
 
-static bool take_real(const char *key, const char *value, double *out, st_error *error)
+static bool take_real(problem_text *p, const field *f, const char *value, st_error *error)
 {
   char *end;
+  double *out = f->at == AT(scale) ? &p->scale : &p->softcap;
   *out = strtod(value, &end);
   if (end == value || *end || strspn(value, "+-.eE0123456789") != strlen(value) || !isfinite((float)*out))
-    return st_fail(error, "problem: %s is '%s', must be a number finite in float32", key, st_show(value).text);
+    return st_fail(error, "problem: %s is '%s', must be a number finite in float32", f->key, st_show(value).text);
+  return p->softcap >= 0.0 || st_fail(error, "problem: softcap is %s, must be 0 or more", value);
+}
+
+/* The list is printed when there is no such word. */
+static bool take_word(problem_text *p, const field *f, const char *value, st_error *error)
+{
+  char list[96] = "";
+  for (int64_t i = f->least; f->words[i]; i++) {
+    if (strcmp(f->words[i], value) == 0) {
+      set(p, f, i);
+      return true;
+    }
+    snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i > f->least ? ", " : "", f->words[i]);
+  }
+  return st_fail(error, "problem: %s is '%s', must be one of %s", f->key, st_show(value).text, list);
+}
+
+static bool take_subset(problem_text *p, const field *f, const char *value, st_error *error)
+{
+  int64_t bits = 0;
+  bool good = *value != '\0';
+  for (const char *c = value; strcmp(value, "none") != 0 && *c && good; c++) {
+    const char *letter = strchr(f->letters, *c);
+    good = letter && !(bits & INT64_C(1) << (letter - f->letters));
+    if (good) bits |= INT64_C(1) << (letter - f->letters);
+  }
+  if (!good)
+    return st_fail(error, "problem: %s is '%s', must be none or letters of '%s'", f->key, st_show(value).text,
+                   f->letters);
+  set(p, f, bits);
   return true;
 }
 
-/* The index of a word in a list, from `first`; the list is printed when there is none. */
-static bool take_word(const char *key, const char *value, const char *const *words, int first, int count, int32_t *out,
-                      st_error *error)
+static bool take_list(problem_text *p, char *value, st_error *error)
 {
-  char list[96] = "";
-  for (int i = first; i < count; i++) {
-    if (strcmp(words[i], value) == 0) {
-      *out = i;
-      return true;
-    }
-    snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i > first ? ", " : "", words[i]);
+  for (char *item = value, *next; item; item = next) {
+    next = strchr(item, ':');
+    if (next) *next++ = '\0';
+    if (p->n_nonpad == PROBLEM_NONPAD_BATCHES)
+      return st_fail(error, "problem: nonpad has more than %d lengths", PROBLEM_NONPAD_BATCHES);
+    if (!take_whole(item, &p->nonpad[p->n_nonpad++]))
+      return st_fail(error, "problem: nonpad has '%s', must be lengths joined by ':'", st_show(item).text);
   }
-  return st_fail(error, "problem: %s is '%s', must be one of %s", key, st_show(value).text, list);
+  return true;
+}
+
+static bool take_name(problem_text *p, const char *value, st_error *error)
+{
+  if (!*value || strlen(value) >= sizeof p->variant)
+    return st_fail(error, "problem: variant is '%s', must have 1 to %zu letters", st_show(value).text,
+                   sizeof p->variant - 1);
+  strcpy(p->variant, value);
+  return true;
 }
 
 static bool take_seed(const char *value, uint64_t *seed, st_error *error)
@@ -99,185 +256,208 @@ static bool take_seed(const char *value, uint64_t *seed, st_error *error)
   return true;
 }
 
-static bool take_pair(problem_text *p, const char *key, const char *value, st_error *error)
+static bool take_field(problem_text *p, const field *f, char *value, st_error *error)
 {
-  int32_t mask = 0;
-  for (size_t row = 0; row < COUNT(counts); row++)
-    if (strcmp(key, counts[row].key) == 0) return take_count(p, row, value, error);
-  if (strcmp(key, "scale") == 0) return take_real(key, value, &p->scale, error);
-  if (strcmp(key, "softcap") == 0)
-    return take_real(key, value, &p->softcap, error) &&
-           (p->softcap >= 0.0 || st_fail(error, "problem: softcap is %s, must be 0 or more", value));
-  if (strcmp(key, "seed") == 0) return take_seed(value, &p->seed, error);
-  if (strcmp(key, "dtype") == 0) return take_word(key, value, dtype_names, 1, COUNT(dtype_names), &p->dtype, error);
-  if (strcmp(key, "path") == 0) return take_word(key, value, path_names, 0, COUNT(path_names), &p->path, error);
-  if (strcmp(key, "mask") == 0) {
-    if (!take_word(key, value, mask_names, 0, COUNT(mask_names), &mask, error)) return false;
-    p->mask = (problem_mask)mask;
-    return true;
+  switch (f->kind) {
+  case A_COUNT:
+    return take_count(p, f, value, error);
+  case A_WORD:
+    return take_word(p, f, value, error);
+  case A_SUBSET:
+    return take_subset(p, f, value, error);
+  case A_REAL:
+    return take_real(p, f, value, error);
+  case A_LIST:
+    return take_list(p, value, error);
+  case A_NAME:
+    return take_name(p, value, error);
+  default:
+    return take_seed(value, &p->seed, error);
   }
-  return st_fail(error, "problem: unknown key '%s'", st_show(key).text);
+}
+
+static const field *find(const char *key)
+{
+  for (size_t row = 0; row < COUNT(fields); row++)
+    if (strcmp(key, fields[row].key) == 0) return &fields[row];
+  return NULL;
 }
 
 static bool take_pairs(problem_text *p, char *text, st_error *error)
 {
-  char seen[PROBLEM_TEXT_BYTES] = ",";
+  bool seen[COUNT(fields)] = {false};
   for (char *pair = text, *next; pair; pair = next) {
     next = strchr(pair, ',');
     if (next) *next++ = '\0';
     char *value = strchr(pair, '=');
     if (!value) return st_fail(error, "problem: '%s' is not key=value", st_show(pair).text);
     *value++ = '\0';
-    char word[40];
-    snprintf(word, sizeof word, ",%.30s,", pair);
-    if (strstr(seen, word)) return st_fail(error, "problem: key '%s' is there twice", st_show(pair).text);
-    if (!take_pair(p, pair, value, error)) return false;
-    snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s,", pair);
+    const field *f = find(pair);
+    if (!f) return st_fail(error, "problem: unknown key '%s'", st_show(pair).text);
+    if (seen[f - fields]) return st_fail(error, "problem: key '%s' is there twice", pair);
+    seen[f - fields] = true;
+    if (!take_field(p, f, value, error)) return false;
   }
   return true;
 }
 
+/* Outputs whose elements would lie upon each other. */
+static bool check_layouts(const problem_text *p, st_error *error)
+{
+  const struct {
+    const char *key;
+    int64_t layout;
+  } outputs[] = {{"y_layout", p->y_layout}, {"lse_layout", p->lse_layout}, {"qk_layout", p->qk_layout}};
+  for (size_t i = 0; i < COUNT(outputs); i++)
+    if (outputs[i].layout == PROBLEM_LAYOUT_shared || outputs[i].layout == PROBLEM_LAYOUT_constant)
+      return st_fail(error, "problem: %s is %s, which is for inputs", outputs[i].key, layout_words[outputs[i].layout]);
+  return true;
+}
+
+static bool check(const problem_text *p, st_error *error)
+{
+  if (p->hq % p->hk)
+    return st_fail(error, "problem: hq is %" PRId64 ", must be a multiple of hk, %" PRId64, p->hq, p->hk);
+  if (p->n_nonpad && p->n_nonpad != p->b)
+    return st_fail(error, "problem: nonpad has %" PRId64 " lengths, must have b, %" PRId64, p->n_nonpad, p->b);
+  if (p->n_nonpad && p->past) return st_fail(error, "problem: nonpad and past are there, only one may be");
+  if (p->n_nonpad && p->offset != PROBLEM_NO_OFFSET)
+    return st_fail(error, "problem: nonpad and offset are there, only one may be");
+  if (p->mask_short > p->past + p->sk)
+    return st_fail(error, "problem: mask_short is %" PRId64 ", the limit is past + sk, %" PRId64, p->mask_short,
+                   p->past + p->sk);
+  if (p->precision != 0 && p->precision != 1 && p->precision != 10 && p->precision != 11 && p->precision != 16)
+    return st_fail(error, "problem: precision is %" PRId64 ", must be 0, 1, 10, 11 or 16", p->precision);
+  return check_layouts(p, error);
+}
+
 bool problem_parse(const char *text, problem_text *p, st_error *error)
 {
-  *p = (problem_text){.scale = (double)NAN, .dtype = CLATTN_F32};
-  for (size_t row = 0; row < COUNT(counts); row++) set(p, counts[row].at, counts[row].unsaid);
+  *p = (problem_text){.scale = (double)NAN};
+  for (size_t row = 0; row < COUNT(fields); row++)
+    if (is_whole(&fields[row])) set(p, &fields[row], fields[row].unsaid);
   char *copy = strdup(text);
   if (!copy) return st_fail(error, "problem: out of memory");
   const bool good = take_pairs(p, copy, error);
   free(copy);
   if (!good) return false;
-  if (p->hk == UNSET) p->hk = p->hq;
-  if (p->sk == UNSET) p->sk = p->sq;
-  if (p->dv == UNSET) p->dv = p->dk;
-  if (p->hq % p->hk)
-    return st_fail(error, "problem: hq is %" PRId64 ", must be a multiple of hk, %" PRId64, p->hq, p->hk);
-  return true;
+  for (size_t row = 0; row < COUNT(fields); row++)
+    if (is_whole(&fields[row]) && get(p, &fields[row]) == UNSET) problem_reset(p, row);
+  return check(p, error);
+}
+
+/* ---- to text ---- */
+
+typedef struct line {
+  char *text;
+  size_t used;
+} line;
+
+static void say(line *l, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  const int n = vsnprintf(l->text + l->used, PROBLEM_TEXT_BYTES - l->used, format, args);
+  va_end(args);
+  l->used += (size_t)n;
+}
+
+static void say_subset(line *l, const field *f, int64_t bits)
+{
+  if (!bits) say(l, "none");
+  for (int i = 0; f->letters[i]; i++)
+    if (bits & INT64_C(1) << i) say(l, "%c", f->letters[i]);
+}
+
+static void say_value(line *l, const problem_text *p, const field *f)
+{
+  switch (f->kind) {
+  case A_COUNT:
+    say(l, "%" PRId64, get(p, f));
+    break;
+  case A_WORD:
+    say(l, "%s", f->words[get(p, f)]);
+    break;
+  case A_SUBSET:
+    say_subset(l, f, get(p, f));
+    break;
+  case A_REAL:
+    say(l, "%.17g", f->at == AT(scale) ? p->scale : p->softcap);
+    break;
+  case A_LIST:
+    for (int64_t i = 0; i < p->n_nonpad; i++) say(l, "%s%" PRId64, i ? ":" : "", p->nonpad[i]);
+    break;
+  case A_NAME:
+    say(l, "%s", p->variant);
+    break;
+  default:
+    say(l, "%" PRIu64, p->seed);
+  }
 }
 
 void problem_print(const problem_text *p, char text[PROBLEM_TEXT_BYTES])
 {
-  size_t used = 0;
+  line l = {text, 0};
   text[0] = '\0';
-#define SAY(...) (used += (size_t)snprintf(text + used, PROBLEM_TEXT_BYTES - used, __VA_ARGS__))
-  for (size_t row = 0; row < COUNT(counts); row++) {
-    int64_t unsaid = counts[row].unsaid;
-    if (counts[row].at == offsetof(problem_text, hk)) unsaid = p->hq;
-    if (counts[row].at == offsetof(problem_text, sk)) unsaid = p->sq;
-    if (counts[row].at == offsetof(problem_text, dv)) unsaid = p->dk;
-    const int64_t value = get(p, counts[row].at);
-    if (value != unsaid) SAY("%s=%" PRId64 ",", counts[row].key, value);
+  for (size_t row = 0; row < COUNT(fields); row++) {
+    if (is_unsaid(p, &fields[row])) continue;
+    say(&l, "%s%s=", l.used ? "," : "", fields[row].key);
+    say_value(&l, p, &fields[row]);
   }
-  if (!isnan(p->scale)) SAY("scale=%.17g,", p->scale);
-  if (p->softcap > 0.0) SAY("softcap=%.17g,", p->softcap);
-  if (p->mask != PROBLEM_MASK_none) SAY("mask=%s,", mask_names[p->mask]);
-  if (p->path) SAY("path=%s,", path_names[p->path]);
-  SAY("dtype=%s,seed=%" PRIu64, dtype_names[p->dtype], p->seed);
-#undef SAY
+  if (!l.used) say(&l, "seed=%" PRIu64, p->seed); /* a text has one pair at least */
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t next_word(uint64_t *state)
-{
-  uint64_t z = *state += 0x9E3779B97F4A7C15u;
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-  return z ^ z >> 31;
-}
+const char *problem_key(size_t row) { return row < COUNT(fields) ? fields[row].key : NULL; }
 
-/* The sum of three uniform numbers of [-1,1): bell-shaped, variance 1, and exact, so no machine's libm enters. */
-static float next_number(uint64_t *state)
+bool problem_reset(problem_text *p, size_t row)
 {
-  const uint64_t word = next_word(state);
-  const int32_t a = (int32_t)(word & 0xFFFFF), b = (int32_t)(word >> 20 & 0xFFFFF), c = (int32_t)(word >> 40 & 0xFFFFF);
-  return (float)(a + b + c - 3 * 0x80000) / (float)0x80000;
-}
-
-/* Each tensor has a stream of its own, so that one more tensor changes no other. */
-static uint64_t stream_of(const problem_text *p, const char *name)
-{
-  uint64_t state = p->seed;
-  for (; *name; name++) state = next_word(&state) ^ (unsigned char)*name;
-  return state;
-}
-
-static st_tensor *add(st_file *file, const char *name, st_type type, const int64_t *dim, st_error *error)
-{
-  st_tensor *tensor = st_add(file, name, type, 4, dim);
-  if (!tensor) st_fail(error, "problem: no memory for %s %s", name, st_show_shape(4, dim).text);
-  return tensor;
-}
-
-static bool add_numbers(const problem_text *p, st_file *file, const char *name, const int64_t *dim, st_error *error)
-{
-  st_tensor *tensor = add(file, name, st_type_of_dtype(p->dtype), dim, error);
-  if (!tensor) return false;
-  const size_t bytes = st_type_bytes(tensor->type), n = tensor->bytes / bytes;
-  uint64_t state = stream_of(p, name);
-  for (size_t i = 0; i < n; i += CHUNK) {
-    float numbers[CHUNK];
-    const size_t count = n - i < CHUNK ? n - i : CHUNK;
-    for (size_t j = 0; j < count; j++) numbers[j] = next_number(&state);
-    clattn_convert((clattn_dtype)p->dtype, (char *)tensor->data + i * bytes, CLATTN_F32, numbers, count);
+  const field *f = &fields[row];
+  if (is_unsaid(p, f)) return false;
+  switch (f->kind) {
+  case A_REAL:
+    if (f->at == AT(scale))
+      p->scale = (double)NAN;
+    else
+      p->softcap = 0.0;
+    break;
+  case A_LIST:
+    p->n_nonpad = 0;
+    break;
+  case A_NAME:
+    p->variant[0] = '\0';
+    break;
+  case A_SEED:
+    p->seed = 0;
+    break;
+  default:
+    set(p, f, unsaid_of(p, f));
   }
   return true;
 }
 
-static bool add_mask(const problem_text *p, st_file *file, st_error *error)
+void problem_drop(problem_text *p, const char *const *keys, char dropped[PROBLEM_TEXT_BYTES])
 {
-  const int64_t sk = p->past + p->sk;
-  const int64_t dim[4] = {p->b, 1, p->mask == PROBLEM_MASK_pad ? 1 : p->sq, sk};
-  if (p->mask == PROBLEM_MASK_none) return true;
-  if (p->mask == PROBLEM_MASK_float) return add_numbers(p, file, "attn_mask", dim, error);
-  st_tensor *tensor = add(file, "attn_mask", ST_BOOL, dim, error);
-  if (!tensor) return false;
-  uint64_t state = stream_of(p, "attn_mask");
-  unsigned char *flag = tensor->data;
-  if (p->mask == PROBLEM_MASK_bool) {
-    for (size_t i = 0; i < tensor->bytes; i++) flag[i] = next_word(&state) % 4 != 0;
-  } else {
-    for (int64_t b = 0; b < p->b; b++) {
-      const int64_t length = sk ? 1 + (int64_t)(next_word(&state) % (uint64_t)sk) : 0;
-      if (length) memset(flag + b * sk, 1, (size_t)length);
-    }
-  }
-  return true;
+  line l = {dropped, 0};
+  dropped[0] = '\0';
+  for (; *keys; keys++)
+    if (problem_reset(p, (size_t)(find(*keys) - fields))) say(&l, "%s%s", l.used ? "," : "", *keys);
 }
 
-static bool set_real(st_file *file, const char *key, double value)
+const char *problem_variant(const problem_text *p, char id[PROBLEM_VARIANT_BYTES])
 {
-  char text[40];
-  snprintf(text, sizeof text, "%.17g", value);
-  return st_set_label(file, key, text);
-}
-
-static bool set_attributes(const problem_text *p, st_file *file)
-{
-  bool good = true;
-  if (p->causal) good = st_set_label(file, "is_causal", "1");
-  if (good && !isnan(p->scale)) good = set_real(file, "scale", p->scale);
-  if (good && p->softcap > 0.0) good = set_real(file, "softcap", p->softcap);
-  char text[24];
-  if (good && p->left >= 0) {
-    snprintf(text, sizeof text, "%" PRId64, p->left);
-    good = st_set_label(file, "left_window_size", text);
-  }
-  if (good && p->right >= 0) {
-    snprintf(text, sizeof text, "%" PRId64, p->right);
-    good = st_set_label(file, "right_window_size", text);
-  }
-  return good;
-}
-
-bool problem_fill(const problem_text *p, st_file *file, st_error *error)
-{
-  *file = (st_file){0};
-  const int64_t q[] = {p->b, p->hq, p->sq, p->dk}, k[] = {p->b, p->hk, p->sk, p->dk}, v[] = {p->b, p->hk, p->sk, p->dv};
-  const int64_t past_k[] = {p->b, p->hk, p->past, p->dk}, past_v[] = {p->b, p->hk, p->past, p->dv};
-  bool good = add_numbers(p, file, "Q", q, error) && add_numbers(p, file, "K", k, error) &&
-              add_numbers(p, file, "V", v, error) && add_mask(p, file, error);
-  if (good && p->past)
-    good = add_numbers(p, file, "past_key", past_k, error) && add_numbers(p, file, "past_value", past_v, error);
-  if (good && !set_attributes(p, file)) good = st_fail(error, "problem: out of memory");
-  if (!good) st_free(file);
-  return good;
+  const char *tile = strchr(p->variant, '/');
+  if (!p->variant[0]) return NULL;
+  if (!tile) return p->variant;
+  const bool staged = p->path == CLATTN_PATH_STAGED || (p->path == CLATTN_PATH_AUTO && p->qk >= 0);
+  const int64_t types[4] = {p->dtype, p->k_type, p->v_type, p->y_type};
+  const bool same = p->k_type == p->dtype && p->v_type == p->dtype && p->y_type == p->dtype;
+  int n = snprintf(id, PROBLEM_VARIANT_BYTES, "%.*s_%s_", (int)(tile - p->variant), p->variant,
+                   staged ? "staged" : "attention");
+  for (int i = 0; i < (same ? 1 : 4) && n < PROBLEM_VARIANT_BYTES; i++)
+    n += snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "%s", dtype_words[types[i]]);
+  if (n < PROBLEM_VARIANT_BYTES) n += snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "_d%" PRId64, p->dk);
+  if (n < PROBLEM_VARIANT_BYTES && p->dv != p->dk)
+    n += snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "v%" PRId64, p->dv);
+  if (n < PROBLEM_VARIANT_BYTES) snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "_%s", tile + 1);
+  return id;
 }
