@@ -13,13 +13,14 @@
 
 static int64_t divide_up(int64_t size, int64_t step) { return (size + step - 1) / step; }
 
+/* As many ranges for every core, unless they would be too narrow. */
 static int64_t groups_of(const ca_question *question)
 {
   const ca_projection_problem *p = &question->problem->projection;
   const int64_t cores = question->facts->compute_units ? (int64_t)question->facts->compute_units : 1;
-  const int64_t width = p->h * p->d, fair = divide_up(width, FAIR_COLUMNS), few = GROUPS_PER_CORE * cores;
-  const int64_t ranges = fair < few ? fair : few, least = divide_up(width, MOST_COLUMNS);
-  return divide_up(p->b * p->s, TILE_TOKENS) * (ranges > least ? ranges : least);
+  const int64_t width = p->h * p->d, most = divide_up(width, FAIR_COLUMNS), few = GROUPS_PER_CORE * cores;
+  const int64_t least = divide_up(divide_up(width, MOST_COLUMNS), cores) * cores, ranges = few > least ? few : least;
+  return divide_up(p->b * p->s, TILE_TOKENS) * (ranges < most ? ranges : most);
 }
 
 /* `vector` takes the time of a whole tile of four vectors of tokens, whatever their number, and is the faster one where

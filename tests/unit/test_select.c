@@ -290,6 +290,9 @@ static void skinny_divides_the_columns_among_the_cores(void **state)
   facts.compute_units = 1;
   problem = projection(1, 1, 64, 32, 128, CLATTN_F32);
   assert_int_equal(16, chosen(&problem, &facts).launch[0].groups[0]);
+  facts.compute_units = 2;
+  problem = projection(1, 1, 64, 9, 256, CLATTN_F32); /* nine of 256 would leave a core idle for one */
+  assert_int_equal(10, chosen(&problem, &facts).launch[0].groups[0]);
 }
 
 static void names_are_listed_in_order_of_preference(void **state)
