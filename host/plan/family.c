@@ -12,6 +12,8 @@
 #define CPU_GRID_LIMIT 65535
 #define GRID_LIMIT INT32_MAX
 
+#define SMALLEST_LANES 4 /* of the tiles of CPU families in variants.def */
+
 bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...)
 {
   va_list args;
@@ -248,4 +250,18 @@ size_t ca_plan_group_size(const ca_facts *facts)
   size_t size = 64;
   while (size > 1 && facts->work_group_size && size > facts->work_group_size) size /= 2;
   return size;
+}
+
+bool ca_plan_is_named(const ca_question *question, const char *id)
+{
+  const char *asked = question->problem->variant;
+  const size_t before_tile = (size_t)(strrchr(id, '_') - id) + 1;
+  return asked && strlen(asked) > before_tile && strncmp(asked, id, strlen(asked)) == 0;
+}
+
+bool ca_plan_lanes(const ca_question *question, const char *id, int lanes, char reason[CA_REASON_BYTES])
+{
+  const uint64_t width = question->facts->native_width_f32;
+  if (width == (uint64_t)lanes || (width >= SMALLEST_LANES && ca_plan_is_named(question, id))) return true;
+  return ca_refuse(reason, "vectors of %d floats, the device has %" PRIu64, lanes, width);
 }

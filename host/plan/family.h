@@ -26,7 +26,8 @@ typedef struct ca_question {
  * for another kind of device and was not asked for by name. */
 typedef bool ca_planner(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES]);
 
-ca_planner ca_plan_reference, ca_plan_tiled, ca_plan_tiled_attention, ca_plan_vector, ca_plan_clblast, ca_plan_merge;
+ca_planner ca_plan_reference, ca_plan_tiled, ca_plan_tiled_attention, ca_plan_vector, ca_plan_skinny, ca_plan_clblast,
+    ca_plan_merge;
 
 /* Writes the reason and returns false, so that `return ca_refuse(...)` reads well. */
 bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...) CA_PRINTF(2, 3);
@@ -77,5 +78,11 @@ bool ca_plan_fits(const ca_facts *facts, size_t group_size, size_t local_memory_
 
 /* The work-group of kernels that suit any size: a power of two, which reductions halve, within the device's limit. */
 size_t ca_plan_group_size(const ca_facts *facts);
+
+/* The caller names this very tile of a CPU family: rules of speed do not count. */
+bool ca_plan_is_named(const ca_question *question, const char *id);
+
+/* Vectors of the device's own width; by name any, where it has vectors at all. */
+bool ca_plan_lanes(const ca_question *question, const char *id, int lanes, char reason[CA_REASON_BYTES]);
 
 #endif

@@ -14,8 +14,6 @@
 #define SMALLEST_RANGE 64
 #define PROJECTION_DEPTH 256
 
-#define SMALLEST_LANES 4 /* of the tiles in variants.def */
-
 typedef struct vector_tile {
   int rows, vectors, lanes; /* register tile */
   int tiles, keys, head;    /* sub-tiles of a tile, keys of a block, the largest head size */
@@ -49,22 +47,6 @@ static int sub_tiles(const ca_question *question, const vector_tile *tile)
   return tiles;
 }
 
-/* The caller names this very tile: rules of speed do not count. */
-static bool is_asked_for(const ca_question *question, const char *id)
-{
-  const char *asked = question->problem->variant;
-  const size_t before_tile = (size_t)(strrchr(id, '_') - id) + 1;
-  return asked && strlen(asked) > before_tile && strncmp(asked, id, strlen(asked)) == 0;
-}
-
-/* Vectors of the device's own width; by name any, where it has vectors at all. */
-static bool lanes_fit(const ca_question *question, const char *id, int lanes, char reason[CA_REASON_BYTES])
-{
-  const uint64_t width = question->facts->native_width_f32;
-  if (width == (uint64_t)lanes || (width >= SMALLEST_LANES && is_asked_for(question, id))) return true;
-  return ca_refuse(reason, "vectors of %d floats, the device has %" PRIu64, lanes, width);
-}
-
 static int64_t tokens_of(const ca_projection_problem *p) { return p->b * p->s; }
 
 /* How long the problem takes with a tile, in its own unit: rows are rounded up to whole sub-tiles, and in causal order
@@ -96,7 +78,7 @@ static bool is_fastest(const ca_question *question, const char *id, char reason[
 #undef CA_VARIANT
   };
   const double own = time_of(question, &question->tile);
-  if (is_asked_for(question, id)) return true;
+  if (ca_plan_is_named(question, id)) return true;
   for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
     const ca_tile *other = &rows[i].tile;
     if (rows[i].plan != ca_plan_vector || rows[i].operation != question->operation) continue;
@@ -112,7 +94,7 @@ static bool suits(const ca_question *question, const char *id, char reason[CA_RE
 {
   if (question->facts->type != CA_DEVICE_CPU)
     return question->problem->variant ? ca_refuse(reason, "the family is for CPU devices") : false;
-  return ca_plan_common(question, reason) && lanes_fit(question, id, question->tile.depth, reason) &&
+  return ca_plan_common(question, reason) && ca_plan_lanes(question, id, question->tile.depth, reason) &&
          is_fastest(question, id, reason);
 }
 

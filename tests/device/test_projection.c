@@ -214,6 +214,40 @@ static void test_far_apart(void **state)
   }
 }
 
+/* Around a register tile of tokens, with rows that are multiples of nothing, each type of weights, and tensors of
+ * several types. */
+static void test_few_tokens(void **state)
+{
+  static const int64_t tokens[] = {1, 2, 3, 4, 5, 7, 15, 16, 17};
+  for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++)
+    for (int32_t type = CLATTN_F32; type <= CLATTN_BF16; type++)
+      run(state, &(projection_case){.b = tokens[i] % 2 ? 1 : 2,
+                                    .s = tokens[i] % 2 ? tokens[i] : tokens[i] / 2,
+                                    .e = 13 + 37 * (int64_t)i,
+                                    .h = 3,
+                                    .d = 14,
+                                    .x_type = CLATTN_F32 + (int32_t)i % 3,
+                                    .w_type = type,
+                                    .y_type = CLATTN_F32 + (int32_t)(i + 1) % 3,
+                                    .cache_type = CLATTN_F32,
+                                    .bias = true,
+                                    .packed = type == CLATTN_F16,
+                                    .rotary = i % 2 ? ROTARY_IDS : ROTARY_NONE,
+                                    .rotary_dim = i % 2 ? 10 : 0,
+                                    .interleaved = i % 4 == 1});
+}
+
+/* Rows of several blocks and a rest, more than a tile of tokens, and columns that fill a work-item's range and more. */
+static void test_few_tokens_blocks(void **state)
+{
+  run(state, &(projection_case){.s = 2, .e = 8195, .h = 1, .d = 7});
+  run(state, &(projection_case){.s = 3, .e = 4111, .h = 2, .d = 3, .w_type = CLATTN_F16, .w_layout = LAYOUT_SPREAD});
+  run(state, &(projection_case){.s = 64, .e = 1061, .h = 1, .d = 9, .w_type = CLATTN_BF16});
+  run(state, &(projection_case){.b = 2, .s = 35, .e = 20, .h = 2, .d = 11, .bias = true, .rotary = ROTARY_NONE});
+  run(state, &(projection_case){.s = 3, .e = 17, .h = 8, .d = 256, .bias = true, .rotary = ROTARY_OFFSET});
+  run(state, &(projection_case){.s = 5, .e = 18, .h = 7, .d = 301, .bias = true});
+}
+
 int main(int argc, char **argv)
 {
   if (argc < 2) {
@@ -226,6 +260,7 @@ int main(int argc, char **argv)
                                      cmocka_unit_test(test_weight_types),  cmocka_unit_test(test_layouts),
                                      cmocka_unit_test(test_rotary),        cmocka_unit_test(test_one_token),
                                      cmocka_unit_test(test_many_groups),   cmocka_unit_test(test_far_apart),
-                                     cmocka_unit_test(test_every_mixture), cmocka_unit_test(test_long_sums)};
+                                     cmocka_unit_test(test_every_mixture), cmocka_unit_test(test_long_sums),
+                                     cmocka_unit_test(test_few_tokens),    cmocka_unit_test(test_few_tokens_blocks)};
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

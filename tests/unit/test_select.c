@@ -240,14 +240,69 @@ static void ids_tell_types_and_sizes(void **state)
   assert_string_equal("reference_values_f16f32_d32", chosen(&problem, &facts).id);
 }
 
+/* Up to where `vector` becomes faster; each type of weights is a program, everything else is an argument. */
+static void few_tokens_on_a_cpu_go_to_skinny(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *facts, *few;
+    int64_t most;
+  } cases[] = {{"pocl-avx512", "skinny_projection_f32_l16t6x4", 104},
+               {"intel-cpu", "skinny_projection_f32_l16t6x4", 104},
+               {"pocl-avx2", "skinny_projection_f32_l8t4x3", 12}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const ca_facts facts = facts_of(cases[i].facts);
+    ca_problem problem = projection(1, 1, 100, 3, 40, CLATTN_F32);
+    const ca_choice one = chosen(&problem, &facts);
+    assert_string_equal(cases[i].few, one.id);
+    problem = projection(cases[i].most / 2, 2, 4096, 32, 128, CLATTN_F32);
+    const ca_choice most = chosen(&problem, &facts);
+    assert_string_equal(cases[i].few, most.id);
+    assert_string_equal(one.launch[0].options, most.launch[0].options);
+    problem = projection(1, cases[i].most + 1, 4096, 32, 128, CLATTN_F32);
+    assert_holds(chosen(&problem, &facts).id, "vector_projection");
+    problem = projection(1, 1, 100, 3, 40, CLATTN_BF16);
+    assert_string_not_equal(one.launch[0].options, chosen(&problem, &facts).launch[0].options);
+  }
+  ca_facts facts = facts_of("rtx-4090");
+  ca_problem problem = projection(1, 1, 4096, 32, 128, CLATTN_F32);
+  assert_holds(chosen(&problem, &facts).id, "tiled_projection");
+  facts = facts_of("pocl-avx512");
+  for (int64_t tokens = 55; tokens <= 66; tokens++) { /* where vector's tile of 64 is nearly full */
+    problem = projection(1, tokens, 64, 2, 64, CLATTN_F32);
+    assert_holds(chosen(&problem, &facts).id, tokens > 56 && tokens <= 64 ? "vector_projection" : "skinny_projection");
+    problem = projection(1, tokens, 64, 2, 64, CLATTN_F16);
+    assert_holds(chosen(&problem, &facts).id, "skinny_projection");
+  }
+}
+
+/* A range for each core a few times, but none so narrow that copying x counts, nor wider than its room. */
+static void skinny_divides_the_columns_among_the_cores(void **state)
+{
+  (void)state;
+  ca_facts facts = facts_of("pocl-avx512"); /* two cores */
+  ca_problem problem = projection(1, 1, 64, 1, 33, CLATTN_F32);
+  assert_int_equal(2, chosen(&problem, &facts).launch[0].groups[0]);
+  problem = projection(1, 1, 64, 8, 128, CLATTN_F32);
+  assert_int_equal(8, chosen(&problem, &facts).launch[0].groups[0]);
+  facts.compute_units = 64;
+  assert_int_equal(32, chosen(&problem, &facts).launch[0].groups[0]);
+  facts.compute_units = 1;
+  problem = projection(1, 1, 64, 32, 128, CLATTN_F32);
+  assert_int_equal(16, chosen(&problem, &facts).launch[0].groups[0]);
+  facts.compute_units = 2;
+  problem = projection(1, 1, 64, 9, 256, CLATTN_F32); /* nine of 256 would leave a core idle for one */
+  assert_int_equal(10, chosen(&problem, &facts).launch[0].groups[0]);
+}
+
 static void names_are_listed_in_order_of_preference(void **state)
 {
   (void)state;
   static const char *const want[] = {
-      "vector_projection",   "tiled_projection", "clblast_projection", "reference_projection",
-      "tiled_scores",        "reference_scores", "tiled_softmax",      "reference_softmax",
-      "tiled_values",        "reference_values", "vector_attention",   "tiled_attention",
-      "reference_attention", "tiled_staged",     "reference_staged",   "reference_merge"};
+      "skinny_projection", "vector_projection", "tiled_projection", "clblast_projection",  "reference_projection",
+      "tiled_scores",      "reference_scores",  "tiled_softmax",    "reference_softmax",   "tiled_values",
+      "reference_values",  "vector_attention",  "tiled_attention",  "reference_attention", "tiled_staged",
+      "reference_staged",  "reference_merge"};
   const uint32_t count = sizeof want / sizeof want[0];
   for (uint32_t i = 0; i < count; i++) assert_string_equal(want[i], ca_variant_name(i));
   assert_null(ca_variant_name(count));
@@ -283,6 +338,8 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chooses_by_rule_on_every_device_on_record),
       cmocka_unit_test(every_limit_gets_a_variant_that_keeps_it),
+      cmocka_unit_test(few_tokens_on_a_cpu_go_to_skinny),
+      cmocka_unit_test(skinny_divides_the_columns_among_the_cores),
       cmocka_unit_test(local_memory_decides_the_tile),
       cmocka_unit_test(few_rows_and_few_tiles_take_small_tiles),
       cmocka_unit_test(staged_attention_is_three_launches_and_a_workspace),

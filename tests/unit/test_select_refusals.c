@@ -280,6 +280,32 @@ static void vector_is_for_wide_cpus_by_its_fastest_tile(void **state)
   assert_string_equal(problem.variant, chosen(&problem, &facts).id);
 }
 
+static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
+{
+  (void)state;
+  ca_facts facts = plain_gpu();
+  ca_problem problem = projection(1, 4, 64, 2, 300, CLATTN_F16);
+  problem.variant = "skinny";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4", "the family is for CPU devices");
+  facts = facts_of("llvmpipe");
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4",
+          "vectors of 16 floats, the device has 1");
+  facts = facts_of("pocl-avx512");
+  problem.projection.rotary_dim = 2;
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4",
+          "heads that rotate have 300 channels, the limit is 256");
+  problem.projection.rotary_dim = 0;
+  problem.tensor[CLATTN_X].dtype = CLATTN_F64;
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f64f16_l16t6x4",
+          "x is f64, and skinny computes in float32");
+  problem = projection(1, 105, 64, 2, 64, CLATTN_F32);
+  refuses(&problem, &facts, CLATTN_OK, "skinny_projection_f32_l16t6x4", "105 tokens, the tile is for 104 at most");
+  problem = projection(2, 30, 64, 2, 64, CLATTN_F32);
+  refuses(&problem, &facts, CLATTN_OK, "skinny_projection_f32_l16t6x4", "60 tokens nearly fill a tile of 64 of vector");
+  problem.variant = "skinny_projection_f32_l8t4x3"; /* by name on wider vectors, and for any number of tokens */
+  assert_string_equal(problem.variant, chosen(&problem, &facts).id);
+}
+
 static void a_driver_that_ends_long_loops_gets_short_ones(void **state)
 {
   (void)state;
@@ -374,6 +400,7 @@ int main(void)
       cmocka_unit_test(sizes_beyond_the_arguments),
       cmocka_unit_test(preferences_between_tiles),
       cmocka_unit_test(vector_is_for_wide_cpus_by_its_fastest_tile),
+      cmocka_unit_test(skinny_is_for_few_tokens_on_wide_cpus),
       cmocka_unit_test(a_driver_that_ends_long_loops_gets_short_ones),
       cmocka_unit_test(clblast_is_taken_by_name_for_float_matrices),
       cmocka_unit_test(an_unknown_variant_is_told_what_there_is),

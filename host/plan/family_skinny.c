@@ -1,0 +1,60 @@
+/* The family `skinny`: projections of few tokens on CPU devices. A tile of variants.def is {rows, cols, depth, wg_rows,
+ * wg_cols}: the register tile's rows of w, its tokens, the floats in a vector, the tokens up to which it is faster than
+ * `vector`, and its speed in percent of `vector`'s where a tile of that is full. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "family.h"
+
+#define TILE_TOKENS 64    /* that a work-item takes at a time */
+#define MOST_COLUMNS 256  /* of a work-item; whole heads where they rotate */
+#define FAIR_COLUMNS 32   /* fewer are not worth a work-item */
+#define GROUPS_PER_CORE 4 /* so that cores end together */
+
+static int64_t divide_up(int64_t size, int64_t step) { return (size + step - 1) / step; }
+
+/* As many ranges for every core, unless they would be too narrow. */
+static int64_t groups_of(const ca_question *question)
+{
+  const ca_projection_problem *p = &question->problem->projection;
+  const int64_t cores = question->facts->compute_units ? (int64_t)question->facts->compute_units : 1;
+  const int64_t width = p->h * p->d, most = divide_up(width, FAIR_COLUMNS), few = GROUPS_PER_CORE * cores;
+  const int64_t least = divide_up(divide_up(width, MOST_COLUMNS), cores) * cores, ranges = few > least ? few : least;
+  return divide_up(p->b * p->s, TILE_TOKENS) * (ranges < most ? ranges : most);
+}
+
+/* `vector` takes the time of a whole tile of four vectors of tokens, whatever their number, and is the faster one where
+ * they nearly fill it; weights of 16 bits cost it more. */
+static bool is_faster(const ca_question *question, int64_t tokens, char reason[CA_REASON_BYTES])
+{
+  const ca_tile *tile = &question->tile;
+  const int64_t full = 4 * tile->depth, padded = divide_up(tokens, full) * full;
+  if (question->forced) return true;
+  if (tokens > tile->wg_rows)
+    return ca_refuse(reason, "%" PRId64 " tokens, the tile is for %d at most", tokens, tile->wg_rows);
+  if (question->problem->tensor[CLATTN_W].dtype == CLATTN_F32 && 100 * tokens > tile->wg_cols * padded)
+    return ca_refuse(reason, "%" PRId64 " tokens nearly fill a tile of %" PRId64 " of vector", tokens, padded);
+  return true;
+}
+
+bool ca_plan_skinny(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
+{
+  const ca_projection_problem *p = &question->problem->projection;
+  const ca_tile *tile = &question->tile;
+  char text[48];
+  snprintf(text, sizeof text, "l%dt%dx%d", tile->depth, tile->rows, tile->cols);
+  ca_plan_id(question, text, choice);
+  if (question->facts->type != CA_DEVICE_CPU)
+    return question->forced ? ca_refuse(reason, "the family is for CPU devices") : false;
+  if (!ca_plan_common(question, reason) || !ca_plan_lanes(question, choice->id, tile->depth, reason)) return false;
+  if (!is_faster(question, p->b * p->s, reason)) return false;
+  if (p->rotary_dim > 0 && p->d > MOST_COLUMNS)
+    return ca_refuse(reason, "heads that rotate have %" PRId64 " channels, the limit is %d", p->d, MOST_COLUMNS);
+  if (!ca_plan_writes(question)) return true;
+  ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projection, "skinny_projection.cl", "skinny_projection",
+                                     ca_plan_groups(question->facts, groups_of(question), 1), 1, 0);
+  snprintf(launch->options, sizeof launch->options,
+           "-DP_LANES=%d -DP_ROWS=%d -DP_TOKENS=%d -DP_WEIGHT=%d -DP_TILE=%d -DP_COLUMNS=%d", tile->depth, tile->rows,
+           tile->cols, question->problem->tensor[CLATTN_W].dtype, TILE_TOKENS, MOST_COLUMNS);
+  return true;
+}
