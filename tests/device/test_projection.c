@@ -256,11 +256,10 @@ int main(int argc, char **argv)
   }
   variant = strcmp(argv[1], "any") ? argv[1] : NULL;
   if (argc > 2) cmocka_set_test_filter(argv[2]);
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_small),         cmocka_unit_test(test_sizes),
-                                     cmocka_unit_test(test_weight_types),  cmocka_unit_test(test_layouts),
-                                     cmocka_unit_test(test_rotary),        cmocka_unit_test(test_one_token),
-                                     cmocka_unit_test(test_many_groups),   cmocka_unit_test(test_far_apart),
-                                     cmocka_unit_test(test_every_mixture), cmocka_unit_test(test_long_sums),
-                                     cmocka_unit_test(test_few_tokens),    cmocka_unit_test(test_few_tokens_blocks)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_small),       cmocka_unit_test(test_sizes),      cmocka_unit_test(test_weight_types),
+      cmocka_unit_test(test_layouts),     cmocka_unit_test(test_rotary),     cmocka_unit_test(test_one_token),
+      cmocka_unit_test(test_many_groups), cmocka_unit_test(test_far_apart),  cmocka_unit_test(test_every_mixture),
+      cmocka_unit_test(test_long_sums),   cmocka_unit_test(test_few_tokens), cmocka_unit_test(test_few_tokens_blocks)};
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

@@ -119,7 +119,7 @@ size_t projection_variants(const char *variant, const char **variants, size_t ro
   static const char *const all[] = {
       "reference",      "tiled/m64n64k16", "tiled/m32n32k16", "tiled/m16n32k16", "",
       "vector/l16t6x4", "vector/l16t12x2", "vector/l16t24x1", "vector/l8t4x3",   "vector/l8t6x2",
-      "vector/l4t4x3",  "vector/l4t6x2"};
+      "vector/l4t4x3",  "vector/l4t6x2",   "skinny/l16t6x4",  "skinny/l8t4x3",   "skinny/l4t4x3"};
   size_t n = 0;
   for (size_t i = 0; i < COUNT(all) && n < room; i++) {
     const bool any = variant && strcmp(variant, "any") == 0;
