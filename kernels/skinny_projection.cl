@@ -3,8 +3,8 @@
  *
  *   y[m][n] = bias[n] + sum_e w[n][e] x[m][e], then the rotary embedding (lib/rotary.clh)
  *
- * Each lane of a sum has every P_LANES-th channel; the lanes are added at the end of a block. W is read where it lies if
- * its rows are contiguous, else P_ROWS rows of a block are copied as they are; it is never packed. X is copied as
+ * Each lane of a sum has every P_LANES-th channel; the lanes are added at the end of a block. W is read where it lies
+ * if its rows are contiguous, else P_ROWS rows of a block are copied as they are; it is never packed. X is copied as
  * float32, block by block. What is left of a row beyond whole vectors is a block of its own, filled up with zeros.
  * Tokens are numbered through the batch.
  *
@@ -25,9 +25,10 @@
 #error "P_ROWS, P_TOKENS, P_WEIGHT, P_TILE or P_COLUMNS is missing"
 #endif
 
-#define DEPTH 4096                         /* channels of a block at most */
-#define BLOCK (P_TILE * (1024 + P_LANES))  /* floats of a block of x: more tokens have fewer channels */
-#define WIDTH (P_COLUMNS + 2 * P_LANES)    /* of a row of results: the last register tile may go beyond the columns */
+#define DEPTH 4096                        /* channels of a block at most */
+#define CHAIN 128                         /* products that a lane adds up before they join the others: for accuracy */
+#define BLOCK (P_TILE * (1024 + P_LANES)) /* floats of a block of x: more tokens have fewer channels */
+#define WIDTH (P_COLUMNS + 2 * P_LANES)   /* of a row of results: the last register tile may go beyond the columns */
 #define ALIGNED __attribute__((aligned(64)))
 #define KERNEL __kernel __attribute__((reqd_work_group_size(1, 1, 1))) CA_WHOLE_VECTORS
 
@@ -71,8 +72,8 @@ CA_APART void load_tokens(const ca_projection_args *args, __global const uchar *
   }
 }
 
-/* P_ROWS rows of w from row n on, channels [e, e + depth): where they lie, or a copy that ends with zeros. Rows past the
- * last repeat it. */
+/* P_ROWS rows of w from row n on, channels [e, e + depth): where they lie, or a copy that ends with zeros. Rows past
+ * the last repeat it. */
 CA_APART void load_weights(const ca_projection_args *args, __global const uchar *w, int n, int e, int depth,
                            weight *restrict room, const weight *row[P_ROWS])
 {
@@ -108,20 +109,26 @@ CA_WITHIN float4 add_lanes(const float *vectors)
   CA_APART void multiply_##count(const weight *const row[P_ROWS], int depth, long ahead, const float *restrict tokens, \
                                  int width, float *restrict sums)                                                      \
   {                                                                                                                    \
-    vec sum[count][P_ROWS];                                                                                            \
-    CA_UNROLL for (int t = 0; t < count; t++) CA_UNROLL for (int i = 0; i < P_ROWS; i++) sum[t][i] = (vec)(0.0f);      \
-    for (int e = 0; e < depth; e += P_LANES) {                                                                         \
-      vec x[count];                                                                                                    \
-      CA_UNROLL for (int t = 0; t < count; t++) x[t] = vec_load(tokens + t * width + e);                               \
-      CA_UNROLL for (int i = 0; i < P_ROWS; i++)                                                                       \
+    for (int from = 0, end; from < depth; from = end) {                                                                \
+      vec sum[count][P_ROWS];                                                                                          \
+      end = min(depth, from + CHAIN * P_LANES);                                                                        \
+      CA_UNROLL for (int t = 0; t < count; t++) CA_UNROLL for (int i = 0; i < P_ROWS; i++) sum[t][i] = (vec)(0.0f);    \
+      for (int e = from; e < end; e += P_LANES) {                                                                      \
+        vec x[count];                                                                                                  \
+        CA_UNROLL for (int t = 0; t < count; t++) x[t] = vec_load(tokens + t * width + e);                             \
+        CA_UNROLL for (int i = 0; i < P_ROWS; i++)                                                                     \
+        {                                                                                                              \
+          const vec w = WEIGHTS(row[i] + e);                                                                           \
+          FETCH(row[i] + e + ahead);                                                                                   \
+          CA_UNROLL for (int t = 0; t < count; t++) sum[t][i] = fma(w, x[t], sum[t][i]);                               \
+        }                                                                                                              \
+      }                                                                                                                \
+      CA_UNROLL for (int t = 0; t < count; t++) CA_UNROLL for (int i = 0; i < P_ROWS; i++)                             \
       {                                                                                                                \
-        const vec w = WEIGHTS(row[i] + e);                                                                             \
-        FETCH(row[i] + e + ahead);                                                                                     \
-        CA_UNROLL for (int t = 0; t < count; t++) sum[t][i] = fma(w, x[t], sum[t][i]);                                 \
+        float *to = sums + (t * P_ROWS + i) * P_LANES;                                                                 \
+        vec_store(to, from == 0 ? sum[t][i] : vec_load(to) + sum[t][i]);                                               \
       }                                                                                                                \
     }                                                                                                                  \
-    CA_UNROLL for (int t = 0; t < count; t++) CA_UNROLL for (int i = 0; i < P_ROWS; i++)                               \
-        vec_store(sums + (t * P_ROWS + i) * P_LANES, sum[t][i]);                                                       \
   }
 MULTIPLY(1)
 MULTIPLY(2)
