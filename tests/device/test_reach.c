@@ -109,10 +109,12 @@ static void run_far(const device_under_test *d, int32_t far, unsigned char *y)
 {
   clattn_report report;
   clattn_plan *plan = NULL;
+  variant_id id;
   clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
   desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F16, 1, 1, ROWS, D);
   desc.mask = clattn_bhsd(CLATTN_BOOL, 1, 1, ROWS, ROWS);
-  desc.variant = chosen.variant;
+  desc.variant =
+      variant_named(chosen.variant, chosen.path == CLATTN_PATH_STAGED ? "staged" : "attention", "f16_d8", &id);
   desc.path = chosen.path;
   clattn_tensor *const views[] = {&desc.k, &desc.v, &desc.mask, &desc.y, &desc.q};
   static const int32_t slots[] = {CLATTN_K, CLATTN_V, CLATTN_MASK, CLATTN_Y, CLATTN_Q};

@@ -52,6 +52,13 @@ static void masks_and_scores(void **state)
     }
 }
 
+/* A tile's whole id on the path, for these types and head sizes. */
+static const char *named(const char *types_and_head, variant_id *id)
+{
+  const char *operation = chosen.path == CLATTN_PATH_STAGED ? "staged" : "attention";
+  return variant_named(chosen.variant, operation, types_and_head, id);
+}
+
 static bool computes_f64(void) { return !chosen.variant || !strncmp(chosen.variant, "reference", 9); }
 
 static void refuse(void **state)
@@ -59,9 +66,10 @@ static void refuse(void **state)
   const device_under_test *d = *state;
   clattn_report report;
   clattn_plan *plan = NULL;
+  variant_id id;
   clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
   desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F64, 1, 1, 4, 8);
-  desc.variant = chosen.variant;
+  desc.variant = named("f64_d8", &id);
   desc.path = chosen.path;
   assert_status(CLATTN_UNSUPPORTED, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
   char reason[64];
@@ -207,10 +215,11 @@ static void precision(void **state)
   for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
     clattn_report report;
     clattn_plan *plan = NULL;
+    variant_id id;
     clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
     desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F32, 1, 1, 4, 8);
     desc.softmax_precision = hints[i];
-    desc.variant = chosen.variant;
+    desc.variant = named("f32_d8", &id);
     desc.path = chosen.path;
     assert_status(CLATTN_OK, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
     clattn_plan_info info = {.struct_size = sizeof info};

@@ -353,7 +353,12 @@ static void bench_free(bench *t)
 /* "f32_d64v32": what stands between operation and tile in an id. */
 static void name_head(const attention_case *c, bool scores_only, char *text, size_t capacity)
 {
-  const char *type = clattn_dtype_text((clattn_dtype)c->q_type);
+  const int32_t types[4] = {c->q_type, c->k_type, c->v_type, c->y_type};
+  const int count = scores_only ? 2 : 4;
+  char type[32] = "";
+  bool same = true;
+  for (int i = 1; i < count; i++) same = same && types[i] == types[0];
+  for (int i = 0; i < (same ? 1 : count); i++) strcat(type, clattn_dtype_text((clattn_dtype)types[i]));
   if (scores_only || c->dk == c->dv)
     snprintf(text, capacity, "%s_d%" PRId64, type, c->dk);
   else
