@@ -18,11 +18,11 @@
  *
  * args.parts 0: vector_decode has the whole range of keys and writes y. Else vector_decode_parts writes a partial result
  * for each part of it, CA_PART_FLOATS of the workspace: sums of weighted values, then total and maximum;
- * vector_decode_join adds them up, in their order. A total of 0 is a part without keys.
+ * vector_decode_join adds them up, in their order.
  *
  * P_LANES  floats in a vector
  * P_ROWS   rows of a tile, a divisor of P_LANES; types, head sizes, masks, strides are arguments
- * Private memory: 270 KiB. Work-groups of one; no barriers. Work is taken in turn: any grid is right; no arguments mean
+ * Private memory: 260 KiB. Work-groups of one; no barriers. Work is taken in turn: any grid is right; no arguments mean
  * no work. Source: online softmax after Milakov and Gimelshein 2018; ranges of keys after Flash-Decoding, Dao 2023. */
 #include "ca_shared.h"
 #include "lib/index.clh"
@@ -460,20 +460,20 @@ KERNEL void vector_decode_parts(const ca_attention_args args, __global const uch
   attend_all(&args, q, k, v, past_k, past_v, mask, nonpad, 0, 0, workspace);
 }
 
-/* A row from its parts: weights e^(top - the largest top). A part without keys (total 0) counts for nothing. */
+/* A row from its parts, each weighed with e^(top - the largest top). A part without keys has sums of 0 and a top of -inf.
+ */
 CA_APART void join_row(const ca_attention_args *args, __global float *workspace, int b, int h, int i,
                        __global uchar *y, __global float *lse)
 {
   float row[CA_MAX_HEAD] ALIGNED, top = -INFINITY, total = 0.0f;
   const int dv = args->dv;
   for (int p = 0; p < args->parts; p++) {
-    __global const float *part = part_of(args, workspace, b, h, i, p);
-    if (part[dv] != 0.0f && part[dv + 1] > top) top = part[dv + 1];
+    const float own = part_of(args, workspace, b, h, i, p)[dv + 1];
+    top = own > top ? own : top;
   }
   for (int d = 0; d < dv; d++) row[d] = 0.0f;
   for (int p = 0; p < args->parts; p++) {
     __global const float *part = part_of(args, workspace, b, h, i, p);
-    if (part[dv] == 0.0f) continue;
     const float weight = exp(part[dv + 1] - (top == -INFINITY ? 0.0f : top));
     for (int d = 0; d < dv; d++) row[d] = fma(weight, part[d], row[d]);
     total = fma(weight, part[dv], total);

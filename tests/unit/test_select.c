@@ -53,7 +53,7 @@ static void few_queries_are_decoded_on_cpus(void **state)
       {"pocl-avx2", 12, 1, "vector_attention_f32_d64_decode_l8r4"},
       {"pocl-avx2", 13, 1, "vector_attention_f32_d64_l8t6x2q16k144"},
       {"llvmpipe", 1, 4, "tiled_attention_f32_d64_q32k32"},
-      {"rtx-4090", 1, 4, "tiled_attention_f32_d64_q16k32"},
+      {"rtx-4090", 1, 4, "tiled_attention_f32_d64_q16k64"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     const ca_facts facts = facts_of(cases[i].facts);
