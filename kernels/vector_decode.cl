@@ -8,16 +8,16 @@
  * summed across into one vector of scores, lane r * GROUP + j. It stays so for mask, maximum, exponential and total;
  * the values take each weight as a broadcast.
  *
- * A block of keys is taken in pieces that a first cache holds, so that only the first pass through one waits for memory,
- * and that pass reads in the order of memory: rows of 512 bytes read side by side get half the rate. Rows are read where
- * they lie, in their own type, if their channels lie together and fill vectors, else copied as float32.
+ * A block of keys is taken in pieces that a first cache holds, so that only the first pass through one waits for
+ * memory, and that pass reads in the order of memory: rows of 512 bytes read side by side get half the rate. Rows are
+ * read where they lie, in their own type, if their channels lie together and fill vectors, else copied as float32.
  *
  * Where all rows of a tile attend every key of a block, the scores go straight into the softmax. Otherwise close_scores
  * makes -inf of what is not attended first. Zero times an infinite value is no number: a range whose output is not
  * finite throughout is done again, and what is not attended (CA_NOT_ATTENDED) is then left out instead of weighed.
  *
- * args.parts 0: vector_decode has the whole range of keys and writes y. Else vector_decode_parts writes a partial result
- * for each part of it, CA_PART_FLOATS of the workspace: sums of weighted values, then total and maximum;
+ * args.parts 0: vector_decode has the whole range of keys and writes y. Else vector_decode_parts writes a partial
+ * result for each part of it, CA_PART_FLOATS of the workspace: sums of weighted values, then total and maximum;
  * vector_decode_join adds them up, in their order.
  *
  * P_LANES  floats in a vector
@@ -87,8 +87,8 @@ CA_APART void load_queries(const ca_attention_args *args, __global const uchar *
   }
 }
 
-/* n keys or values of one tensor, from `from` on: where they lie, or copied to `room`, with zeros up to whole vectors and
- * whole groups. */
+/* n keys or values of one tensor, from `from` on: where they lie, or copied to `room`, with zeros up to whole vectors
+ * and whole groups. */
 CA_APART typed_rows find_rows(const ca_attention_args *args, const ca_tensor_arg *t, __global const uchar *x, int type,
                               int head, const place *place, int from, int n, float *restrict room)
 {
@@ -114,8 +114,8 @@ CA_WITHIN void score_typed(typed_rows keys, const int type, int width, int n, co
     {
       for (int d = 0; d < width; d += P_LANES) {
         const vec x = vec_load_typed(keys.buffer, at + d, type);
-        CA_UNROLL for (int r = 0; r < P_ROWS; r++)
-          sum[r * GROUP + i] = fma(vec_load(queries + r * width + d), x, sum[r * GROUP + i]);
+        CA_UNROLL for (int r = 0; r < P_ROWS; r++) sum[r * GROUP + i] =
+            fma(vec_load(queries + r * width + d), x, sum[r * GROUP + i]);
       }
       at += keys.stride;
     }
@@ -188,8 +188,8 @@ CA_WITHIN vec row_largest(vec x)
   return vec_load(lanes);
 }
 
-/* What a tile keeps from block to block: of each row the maximum, in all its lanes, and the total, spread over them; and
- * what it needs within one: whether any row attends any key, and by what earlier sums shrink. */
+/* What a tile keeps from block to block: of each row the maximum, in all its lanes, and the total, spread over them;
+ * and what it needs within one: whether any row attends any key, and by what earlier sums shrink. */
 typedef struct tile_state {
   vec top, total, shrink;
   bool seen;
@@ -321,10 +321,9 @@ CA_APART bool attend_keys(const ca_attention_args *args, __global const uchar *k
     for (int j = 0, m; j < n; j += m) {
       m = min(piece, n - j);
       if (m > GROUP) m -= m % GROUP;
-      const typed_rows keys = find_rows(args, old ? &args->past_k : &args->k, old ? past_k : k, args->k_type, args->dk, place,
-                                  from + j - skip, m, room);
-      for (int t = 0; t < tiles; t++)
-        score_keys(keys, width, m, queries + t * P_ROWS * width, scores[t] + j * P_ROWS);
+      const typed_rows keys = find_rows(args, old ? &args->past_k : &args->k, old ? past_k : k, args->k_type, args->dk,
+                                        place, from + j - skip, m, room);
+      for (int t = 0; t < tiles; t++) score_keys(keys, width, m, queries + t * P_ROWS * width, scores[t] + j * P_ROWS);
     }
     bool seen = false;
     for (int t = 0; t < tiles; t++) {
@@ -333,8 +332,8 @@ CA_APART bool attend_keys(const ca_attention_args *args, __global const uchar *k
     }
     for (int j = 0, m; seen && j < n; j += m) {
       m = min(value_piece, n - j);
-      const typed_rows values = find_rows(args, old ? &args->past_v : &args->v, old ? past_v : v, args->v_type, args->dv,
-                                    place, from + j - skip, m, room);
+      const typed_rows values = find_rows(args, old ? &args->past_v : &args->v, old ? past_v : v, args->v_type,
+                                          args->dv, place, from + j - skip, m, room);
       for (int t = 0; t < tiles; t++) {
         if (!states[t].seen) continue;
         const vec shrink = j == 0 ? states[t].shrink : (vec)(1.0f);
@@ -460,10 +459,11 @@ KERNEL void vector_decode_parts(const ca_attention_args args, __global const uch
   attend_all(&args, q, k, v, past_k, past_v, mask, nonpad, 0, 0, workspace);
 }
 
-/* A row from its parts, each weighed with e^(top - the largest top). A part without keys has sums of 0 and a top of -inf.
+/* A row from its parts, each weighed with e^(top - the largest top). A part without keys has sums of 0 and a top of
+ * -inf.
  */
-CA_APART void join_row(const ca_attention_args *args, __global float *workspace, int b, int h, int i,
-                       __global uchar *y, __global float *lse)
+CA_APART void join_row(const ca_attention_args *args, __global float *workspace, int b, int h, int i, __global uchar *y,
+                       __global float *lse)
 {
   float row[CA_MAX_HEAD] ALIGNED, top = -INFINITY, total = 0.0f;
   const int dv = args->dv;
