@@ -1,6 +1,8 @@
-/* Times attention problems beside the device's own FMA peak: bench_attention [--rounds N] [--variant ID] PROBLEM...
- * Problems are texts as tests and the command take them. In each round the peak is measured, then every problem, so
- * that a machine whose speed drifts bends both alike; medians are told. Causal problems count the pairs they attend. */
+/* Times attention problems beside the device's own FMA peak and the rate at which it reads memory:
+ * bench_attention [--rounds N] [--cpu-time] [--variant ID] PROBLEM...
+ * Problems are texts as tests and the command take them. In each round the peaks are measured, then every problem, so
+ * that a machine whose speed drifts bends all alike; medians are told. Causal problems count the pairs they attend.
+ * Bytes are those of K and V, each read once. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include "problem_text.h"
 
 enum { MOST_PROBLEMS = 64, MOST_ROUNDS = 101, PEAK_ROUNDS = 1000000, PEAK_OPS = 2 * 16 * 12, SOURCE_BYTES = 4096 };
+enum { READ_BYTES = 1 << 28, VECTOR_BYTES = 64 }; /* what is read lies far outside of all caches */
 
 /* A timing lasts at least about as long as this many operations take at a GFLOP/s per million. */
 static const double ops_of_a_timing = 3e9;
@@ -20,7 +23,7 @@ typedef struct timed {
   clattn_plan *plan;
   clattn_binding binding[CLATTN_SLOT_COUNT];
   uint32_t n_bindings;
-  double ops, ms[MOST_ROUNDS];
+  double ops, kv_bytes, ms[MOST_ROUNDS];
 } timed;
 
 typedef struct bench {
@@ -28,16 +31,18 @@ typedef struct bench {
   cl_context cl;
   cl_device_id device;
   cl_command_queue queue;
-  cl_kernel peak;
-  cl_mem peak_out;
+  cl_kernel peak, read;
+  cl_mem peak_out, read_from;
   size_t units;
-  double peak_gflops[MOST_ROUNDS];
+  double peak_gflops[MOST_ROUNDS], read_gbytes[MOST_ROUNDS];
   timed problem[MOST_PROBLEMS];
-  int n_problems, rounds;
+  int n_problems, rounds, cpu_time;
 } bench;
 
-static double now_ms(void)
+/* Wall time; or, for a machine that others use too, this process's CPU time, shared by the device's units. */
+static double now_ms(const bench *b)
 {
+  if (b->cpu_time) return (double)clock() * 1e3 / (double)CLOCKS_PER_SEC / (double)b->units;
   struct timespec t;
   timespec_get(&t, TIME_UTC);
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
@@ -62,6 +67,23 @@ static void check(int good, const char *what, const char *why)
   exit(1);
 }
 
+static cl_kernel make_kernel(const bench *b, const char *path, const char *name)
+{
+  char source[SOURCE_BYTES] = {0};
+  FILE *file = fopen(path, "rb");
+  check(file && fread(source, 1, sizeof source - 1, file) > 0, path, "cannot be read");
+  fclose(file);
+  const char *text = source;
+  cl_int error;
+  cl_kernel kernel = NULL;
+  cl_program program = clCreateProgramWithSource(b->cl, 1, &text, NULL, &error);
+  if (!error) error = clBuildProgram(program, 1, &b->device, "-cl-std=CL1.2", NULL, NULL);
+  if (!error) kernel = clCreateKernel(program, name, &error);
+  check(!error, path, "does not build");
+  clReleaseProgram(program);
+  return kernel;
+}
+
 static void open_device(bench *b)
 {
   clattn_report report;
@@ -71,21 +93,16 @@ static void open_device(bench *b)
   cl_int error;
   b->queue = clCreateCommandQueue(b->cl, b->device, 0, &error);
   check(!error, "clCreateCommandQueue", "failed");
-  char source[SOURCE_BYTES] = {0};
-  FILE *file = fopen(CLATTN_BENCH_PEAK, "rb");
-  check(file && fread(source, 1, sizeof source - 1, file) > 0, CLATTN_BENCH_PEAK, "cannot be read");
-  fclose(file);
-  const char *text = source;
-  cl_program program = clCreateProgramWithSource(b->cl, 1, &text, NULL, &error);
-  if (!error) error = clBuildProgram(program, 1, &b->device, "-cl-std=CL1.2", NULL, NULL);
-  if (!error) b->peak = clCreateKernel(program, "peak", &error);
-  check(!error, CLATTN_BENCH_PEAK, "does not build");
-  clReleaseProgram(program);
+  b->peak = make_kernel(b, CLATTN_BENCH_KERNELS "/peak.cl", "peak");
+  b->read = make_kernel(b, CLATTN_BENCH_KERNELS "/read.cl", "read_all");
   cl_uint units = 1;
   clGetDeviceInfo(b->device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
   b->units = units;
   b->peak_out = clCreateBuffer(b->cl, CL_MEM_READ_WRITE, units * 16 * sizeof(float), NULL, &error);
-  check(!error, "clCreateBuffer", "failed");
+  if (!error) b->read_from = clCreateBuffer(b->cl, CL_MEM_READ_WRITE, READ_BYTES, NULL, &error);
+  const float one = 1.0f; /* written, so that every page is there */
+  if (!error) error = clEnqueueFillBuffer(b->queue, b->read_from, &one, sizeof one, 0, READ_BYTES, 0, NULL, NULL);
+  check(!error && !clFinish(b->queue), "clCreateBuffer", "failed");
 }
 
 /* Pairs of a query and a key that it attends. */
@@ -202,6 +219,9 @@ static void add_problem(bench *b, const char *text, const char *variant)
   const size_t workspace = clattn_plan_workspace_bytes(t->plan);
   if (workspace) add_room(b, t, CLATTN_WORKSPACE, workspace);
   t->ops = 2.0 * (double)(p.b * p.hq) * count_pairs(&p) * (double)(p.dk + p.dv);
+  t->kv_bytes =
+      (double)(p.b * p.hk * (p.past + p.sk)) * ((double)p.dk * (double)clattn_dtype_bytes((clattn_dtype)p.k_type) +
+                                                (double)p.dv * (double)clattn_dtype_bytes((clattn_dtype)p.v_type));
 }
 
 static void time_peak(bench *b, int round)
@@ -212,10 +232,23 @@ static void time_peak(bench *b, int round)
   clSetKernelArg(b->peak, 1, sizeof rounds, &rounds);
   clSetKernelArg(b->peak, 2, sizeof start, &start);
   const size_t one = 1;
-  const double begin = now_ms();
+  const double begin = now_ms(b);
   check(!clEnqueueNDRangeKernel(b->queue, b->peak, 1, NULL, &b->units, &one, 0, NULL, NULL) && !clFinish(b->queue),
         "the peak", "does not run");
-  b->peak_gflops[round] = (double)PEAK_OPS * PEAK_ROUNDS * (double)b->units / (now_ms() - begin) * 1e-6;
+  b->peak_gflops[round] = (double)PEAK_OPS * PEAK_ROUNDS * (double)b->units / (now_ms(b) - begin) * 1e-6;
+}
+
+static void time_read(bench *b, int round)
+{
+  const cl_long vectors = READ_BYTES / VECTOR_BYTES;
+  clSetKernelArg(b->read, 0, sizeof b->read_from, &b->read_from);
+  clSetKernelArg(b->read, 1, sizeof vectors, &vectors);
+  clSetKernelArg(b->read, 2, sizeof b->peak_out, &b->peak_out);
+  const size_t one = 1;
+  const double begin = now_ms(b);
+  check(!clEnqueueNDRangeKernel(b->queue, b->read, 1, NULL, &b->units, &one, 0, NULL, NULL) && !clFinish(b->queue),
+        "reading memory", "does not run");
+  b->read_gbytes[round] = (double)READ_BYTES / (now_ms(b) - begin) * 1e-6;
 }
 
 static void time_problem(bench *b, timed *t, int round)
@@ -223,12 +256,12 @@ static void time_problem(bench *b, timed *t, int round)
   clattn_report report;
   const double most_runs = 1000, wanted = ops_of_a_timing / (t->ops + 1.0);
   const int runs = wanted < 1.0 ? 1 : (int)(wanted < most_runs ? wanted : most_runs);
-  const double begin = now_ms();
+  const double begin = now_ms(b);
   for (int i = 0; i < runs; i++)
     check(!clattn_enqueue(t->plan, b->queue, t->binding, t->n_bindings, 0, NULL, NULL, &report), t->text,
           report.message);
   check(!clFinish(b->queue), t->text, "does not run");
-  t->ms[round] = (now_ms() - begin) / runs;
+  t->ms[round] = (now_ms(b) - begin) / runs;
 }
 
 int main(int argc, char **argv)
@@ -242,31 +275,39 @@ int main(int argc, char **argv)
       b.rounds = atoi(argv[++i]);
     else if (!strcmp(argv[i], "--variant") && i + 1 < argc)
       variant = argv[++i];
+    else if (!strcmp(argv[i], "--cpu-time"))
+      b.cpu_time = 1;
     else if (b.n_problems < MOST_PROBLEMS)
       add_problem(&b, argv[i], variant);
   }
   check(b.n_problems > 0 && b.rounds >= 1 && b.rounds <= MOST_ROUNDS, "usage",
-        "bench_attention [--rounds 1..101] [--variant ID] PROBLEM...");
+        "bench_attention [--rounds 1..101] [--cpu-time] [--variant ID] PROBLEM...");
   time_peak(&b, 0); /* first runs are not counted */
+  time_read(&b, 0);
   for (int i = 0; i < b.n_problems; i++) time_problem(&b, &b.problem[i], 0);
   for (int round = 0; round < b.rounds; round++) {
     time_peak(&b, round);
+    time_read(&b, round);
     for (int i = 0; i < b.n_problems; i++) time_problem(&b, &b.problem[i], round);
   }
   char device[256] = "?";
   clGetDeviceInfo(b.device, CL_DEVICE_NAME, sizeof device, device, NULL);
-  const double peak = median(b.peak_gflops, b.rounds);
-  printf("%s: FMA peak %.0f GFLOP/s; medians of %d rounds\n", device, peak, b.rounds);
+  const double peak = median(b.peak_gflops, b.rounds), read = median(b.read_gbytes, b.rounds);
+  printf("%s: FMA peak %.0f GFLOP/s, reads %.1f GB/s; medians of %d rounds%s\n", device, peak, read, b.rounds,
+         b.cpu_time ? " of CPU time" : "");
   for (int i = 0; i < b.n_problems; i++) {
     timed *t = &b.problem[i];
-    const double ms = median(t->ms, b.rounds), gflops = t->ops / ms * 1e-6;
-    printf("%-48s %-40s %9.3f ms, least %9.3f ms %7.1f GFLOP/s %5.1f %% of peak, workspace %zu bytes\n", t->text,
-           clattn_plan_variant(t->plan), ms, t->ms[0], gflops, 100 * gflops / peak,
-           clattn_plan_workspace_bytes(t->plan));
+    const double ms = median(t->ms, b.rounds), gflops = t->ops / ms * 1e-6, gbytes = t->kv_bytes / ms * 1e-6;
+    printf("%-48s %-40s %9.3f ms, least %9.3f ms %7.1f GFLOP/s %5.1f %% of peak, %6.2f GB/s %5.1f %% of reading, "
+           "workspace %zu bytes\n",
+           t->text, clattn_plan_variant(t->plan), ms, t->ms[0], gflops, 100 * gflops / peak, gbytes,
+           100 * gbytes / read, clattn_plan_workspace_bytes(t->plan));
     for (uint32_t j = 0; j < t->n_bindings; j++) clReleaseMemObject(t->binding[j].mem);
     clattn_plan_destroy(t->plan);
   }
+  clReleaseMemObject(b.read_from);
   clReleaseMemObject(b.peak_out);
+  clReleaseKernel(b.read);
   clReleaseKernel(b.peak);
   clReleaseCommandQueue(b.queue);
   clattn_context_destroy(b.context);

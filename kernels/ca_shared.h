@@ -25,6 +25,16 @@ typedef float ca_f32;
 /* Largest head size, of keys and of values. */
 #define CA_MAX_HEAD 512
 
+/* Of vector_decode: floats that a work-item's queries may take, and its outputs; how many rows that are, whole tiles of
+ * rows that are whole vectors; floats of a partial result. */
+#define CA_DECODE_FLOATS 16384
+#define CA_DECODE_MOST_ROWS 128
+#define CA_DECODE_FIT(head) (CA_DECODE_FLOATS / (((head) + 15) / 16 * 16) / 4 * 4)
+#define CA_DECODE_ROWS(dk, dv)                                                                                         \
+  (CA_DECODE_FIT((dk) > (dv) ? (dk) : (dv)) < CA_DECODE_MOST_ROWS ? CA_DECODE_FIT((dk) > (dv) ? (dk) : (dv))           \
+                                                                  : CA_DECODE_MOST_ROWS)
+#define CA_PART_FLOATS(dv) ((dv) + 2)
+
 /* What the mask holds. */
 #define CA_MASK_NONE 0
 #define CA_MASK_BOOL 1
@@ -53,6 +63,7 @@ typedef struct ca_attention_args {
   ca_tensor_arg past_k, past_v;
   ca_tensor_arg nonpad;             /* [B] int64: stride 0 */
   ca_i64 scale_bits, softcap_bits;  /* the two as doubles, bit by bit: not every device has the type */
+  ca_i64 parts_offset;              /* of partial results in the workspace, in floats */
   ca_i32 b, hq, hk, sq, sk, dk, dv; /* sk counts the past too */
   ca_i32 past;                      /* keys that come from past_k and past_v; 0 = none */
   ca_i32 group;                     /* hq / hk: query heads that share a key head */
@@ -66,7 +77,8 @@ typedef struct ca_attention_args {
   ca_i32 want_lse;
   ca_i32 q_type, k_type, v_type, y_type, mask_type, qk_type; /* CA_F32 ... */
   ca_i32 a_type, p_type, lse_type;                           /* CA_F32; in a double program CA_F64 too */
-  ca_i32 zero;           /* an even number of 32-bit members: rusticl refuses a struct with padding at its end */
+  ca_i32 parts;          /* of a row's keys, with a partial result each; 0: no such split. An even number of 32-bit
+                            members: rusticl refuses a struct with padding at its end */
   ca_f32 scale, softcap; /* softcap 0 = none */
 } ca_attention_args;
 

@@ -35,7 +35,7 @@ static clattn_status set_arguments(const ca_problem *problem, const ca_choice *c
   const stage_row *row = &stage_rows[stage];
   ca_any_args args;
   memset(&args, 0, sizeof args);
-  if (bound) ca_pack(problem, stage, choice->real_bytes, bound, &args);
+  if (bound) ca_pack(problem, choice, stage, bound, &args);
   cl_int error = clSetKernelArg(kernel, 0, row->args_bytes, &args);
   for (int i = 0; i < row->n_slots && !error; i++) {
     cl_mem mem = bound ? buffer_of(problem, row->slot[i], bound) : NULL;

@@ -45,9 +45,10 @@ static ca_i32 qk_mode_of(const ca_problem *problem, ca_stage stage)
   return CA_QK_NONE;
 }
 
-static void pack_attention(const ca_problem *problem, ca_stage stage, size_t real_bytes,
+static void pack_attention(const ca_problem *problem, const ca_choice *choice, ca_stage stage,
                            const ca_bound bound[CLATTN_SLOT_COUNT], ca_attention_args *args)
 {
+  const size_t real_bytes = choice->real_bytes;
   const ca_attention_problem *a = &problem->attention;
   const ca_tensor *tensor = problem->tensor;
   *args = (ca_attention_args){
@@ -65,6 +66,7 @@ static void pack_attention(const ca_problem *problem, ca_stage stage, size_t rea
       .nonpad = pack_tensor(problem, CLATTN_NONPAD_KV_SEQLEN, bound),
       .scale_bits = double_bits(a->scale),
       .softcap_bits = double_bits(a->softcap),
+      .parts_offset = (ca_i64)(bound[CLATTN_WORKSPACE].offset_bytes / sizeof(float)),
       .b = (ca_i32)a->b,
       .hq = (ca_i32)a->hq,
       .hk = (ca_i32)a->hk,
@@ -94,6 +96,7 @@ static void pack_attention(const ca_problem *problem, ca_stage stage, size_t rea
       .a_type = scores_type(problem, CLATTN_A, real_bytes),
       .p_type = scores_type(problem, CLATTN_P, real_bytes),
       .lse_type = tensor[CLATTN_LSE].dtype,
+      .parts = choice->parts,
       .scale = (ca_f32)a->scale,
       .softcap = (ca_f32)a->softcap,
   };
@@ -179,8 +182,8 @@ static void pack_merge(const ca_problem *problem, const ca_bound bound[CLATTN_SL
                           .want_lse = tensor[CLATTN_LSE].present};
 }
 
-void ca_pack(const ca_problem *problem, ca_stage stage, size_t real_bytes, const ca_bound bound[CLATTN_SLOT_COUNT],
-             ca_any_args *args)
+void ca_pack(const ca_problem *problem, const ca_choice *choice, ca_stage stage,
+             const ca_bound bound[CLATTN_SLOT_COUNT], ca_any_args *args)
 {
   switch (stage) {
   case CA_STAGE_projection:
@@ -194,6 +197,6 @@ void ca_pack(const ca_problem *problem, ca_stage stage, size_t real_bytes, const
     pack_merge(problem, bound, &args->merge);
     break;
   default:
-    pack_attention(problem, stage, real_bytes, bound, &args->attention);
+    pack_attention(problem, choice, stage, bound, &args->attention);
   }
 }

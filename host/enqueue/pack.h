@@ -12,8 +12,8 @@ typedef union ca_any_args {
   ca_merge_args merge;
 } ca_any_args;
 
-/* Fills the stage's struct; *args is zero before. real_bytes: the choice's. */
-void ca_pack(const ca_problem *problem, ca_stage stage, size_t real_bytes, const ca_bound bound[CLATTN_SLOT_COUNT],
-             ca_any_args *args);
+/* Fills the struct of a stage of the choice; *args is zero before. */
+void ca_pack(const ca_problem *problem, const ca_choice *choice, ca_stage stage,
+             const ca_bound bound[CLATTN_SLOT_COUNT], ca_any_args *args);
 
 #endif

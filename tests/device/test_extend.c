@@ -121,13 +121,15 @@ static void in_place(void **state)
   float cache[CAPACITY][D], fresh[NEW][D], value[CAPACITY][D], out[CAPACITY][D];
   for (int i = 0; i < CAPACITY * D; i++) (&cache[0][0])[i] = (&value[0][0])[i] = (float)i;
   for (int i = 0; i < NEW * D; i++) (&fresh[0][0])[i] = 100.0f + (float)i;
+  variant_id id;
   clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
   desc.q = desc.y = clattn_bhsd(CLATTN_F32, 1, 1, 1, D);
   desc.k = desc.v = clattn_bhsd(CLATTN_F32, 1, 1, NEW, D);
   desc.past_key = desc.past_value = clattn_bhsd(CLATTN_F32, 1, 1, PAST, D);
   desc.present_key = clattn_bhsd(CLATTN_F32, 1, 1, PAST + NEW, D);
   for (int i = 0; i < 2; i++) desc.past_key.stride[i] = desc.present_key.stride[i] = CAPACITY * D;
-  desc.variant = chosen.variant;
+  desc.variant =
+      variant_named(chosen.variant, chosen.path == CLATTN_PATH_STAGED ? "staged" : "attention", "f32_d4", &id);
   desc.path = chosen.path;
   clattn_report report;
   clattn_plan *plan = NULL;

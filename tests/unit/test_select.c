@@ -31,6 +31,87 @@ static void chooses_by_rule_on_every_device_on_record(void **state)
   }
 }
 
+/* Few queries go along the channels: by the tile that holds the rows that share a key, up to three halves of a vector.
+ */
+static void few_queries_are_decoded_on_cpus(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *facts;
+    int64_t sq, hk;
+    const char *id;
+  } cases[] = {
+      {"pocl-avx512", 1, 8, "vector_attention_f32_d64_decode_l16r1"},
+      {"pocl-avx512", 1, 4, "vector_attention_f32_d64_decode_l16r2"},
+      {"pocl-avx512", 2, 8, "vector_attention_f32_d64_decode_l16r2"},
+      {"pocl-avx512", 1, 2, "vector_attention_f32_d64_decode_l16r4"},
+      {"pocl-avx512", 3, 8, "vector_attention_f32_d64_decode_l16r4"},
+      {"pocl-avx512", 24, 1, "vector_attention_f32_d64_decode_l16r4"},
+      {"pocl-avx512", 25, 8, "vector_attention_f32_d64_l16t12x2q32k144"},
+      {"intel-cpu", 1, 8, "vector_attention_f32_d64_decode_l16r1"},
+      {"pocl-avx2", 1, 8, "vector_attention_f32_d64_decode_l8r1"},
+      {"pocl-avx2", 12, 1, "vector_attention_f32_d64_decode_l8r4"},
+      {"pocl-avx2", 13, 1, "vector_attention_f32_d64_l8t6x2q16k144"},
+      {"llvmpipe", 1, 4, "tiled_attention_f32_d64_q32k32"},
+      {"rtx-4090", 1, 4, "tiled_attention_f32_d64_q16k64"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const ca_facts facts = facts_of(cases[i].facts);
+    ca_problem problem = attention(cases[i].sq, 2000, 64, 64);
+    problem.attention.hk = cases[i].hk;
+    assert_string_equal(cases[i].id, chosen(&problem, &facts).id);
+  }
+}
+
+/* Keys are cut until every core has four work-items, into parts of 256 keys at least and 4096 at most. */
+static void keys_are_cut_where_heads_are_few(void **state)
+{
+  (void)state;
+  static const struct {
+    uint64_t cores;
+    int64_t b, hk, sq, sk;
+    int parts;
+  } cases[] = {{2, 1, 8, 1, 4000, 0}, {2, 1, 4, 1, 4000, 2},    {2, 1, 1, 1, 4000, 8},   {2, 1, 1, 1, 600, 2},
+               {2, 1, 1, 1, 511, 0},  {64, 1, 8, 1, 8192, 32},  {64, 1, 8, 1, 4096, 16}, {2, 4, 8, 1, 4096, 0},
+               {2, 4, 8, 1, 4097, 2}, {2, 1, 8, 1, 100000, 25}, {0, 1, 1, 1, 2048, 4},   {2, 1, 1, 16, 8192, 2},
+               {2, 1, 1, 2, 8192, 8}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    ca_facts facts = facts_of("pocl-avx512");
+    facts.compute_units = cases[i].cores;
+    ca_problem problem = attention(cases[i].sq, cases[i].sk, 64, 48);
+    problem.attention.b = cases[i].b;
+    problem.attention.hk = cases[i].hk;
+    const ca_choice choice = chosen(&problem, &facts);
+    assert_int_equal(cases[i].parts, choice.parts);
+    assert_int_equal(cases[i].b * 8 * cases[i].sq * cases[i].parts * (48 + 2) * 4, choice.workspace_bytes);
+    assert_int_equal(cases[i].parts ? 2 : 1, choice.n_launches);
+    assert_int_equal(cases[i].parts ? CA_STAGE_attention_parts : CA_STAGE_attention, choice.launch[0].stage);
+    assert_int_equal(cases[i].b * cases[i].hk * (cases[i].parts ? cases[i].parts : 1), choice.launch[0].groups[0]);
+    if (cases[i].parts == 0) continue;
+    assert_int_equal(CA_STAGE_attention_join, choice.launch[1].stage);
+    assert_int_equal(cases[i].b * 8 * cases[i].sq, choice.launch[1].groups[0]);
+    assert_string_equal(choice.launch[0].options, choice.launch[1].options); /* one program */
+  }
+}
+
+/* Of a window only the keys that it holds are cut. */
+static void a_window_is_cut_no_finer_than_it_is_long(void **state)
+{
+  (void)state;
+  const ca_facts facts = facts_of("pocl-avx512");
+  ca_problem problem = attention(1, 100000, 64, 64);
+  problem.attention.b = problem.attention.hk = 1;
+  problem.attention.window_left = 1000;
+  assert_int_equal(25, chosen(&problem, &facts).parts); /* no end to the right */
+  problem.attention.causal = true;
+  assert_int_equal(3, chosen(&problem, &facts).parts);
+  problem.attention.causal = false;
+  problem.attention.window_right = 1000;
+  assert_int_equal(7, chosen(&problem, &facts).parts);
+  problem.attention.window_left = problem.attention.window_right = 60;
+  assert_int_equal(0, chosen(&problem, &facts).parts);
+}
+
 /* Every choice keeps within the limits it was given, and only work-groups under 64 are left to the reference. */
 static void every_limit_gets_a_variant_that_keeps_it(void **state)
 {
@@ -337,6 +418,9 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chooses_by_rule_on_every_device_on_record),
+      cmocka_unit_test(few_queries_are_decoded_on_cpus),
+      cmocka_unit_test(keys_are_cut_where_heads_are_few),
+      cmocka_unit_test(a_window_is_cut_no_finer_than_it_is_long),
       cmocka_unit_test(every_limit_gets_a_variant_that_keeps_it),
       cmocka_unit_test(few_tokens_on_a_cpu_go_to_skinny),
       cmocka_unit_test(skinny_divides_the_columns_among_the_cores),

@@ -306,6 +306,35 @@ static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
   assert_string_equal(problem.variant, chosen(&problem, &facts).id);
 }
 
+static void decode_is_for_few_queries_on_wide_cpus(void **state)
+{
+  (void)state;
+  ca_facts facts = plain_gpu();
+  ca_problem problem = attention(1, 2000, 64, 64);
+  problem.variant = "vector_attention_f32_d64_decode";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_attention_f32_d64_decode_l16r1",
+          "the family is for CPU devices");
+  facts = facts_of("llvmpipe");
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_attention_f32_d64_decode_l16r1",
+          "vectors of 16 floats, the device has 1");
+  facts = facts_of("pocl-avx512");
+  refuses(&problem, &facts, CLATTN_OK, "vector_attention_f32_d64_decode_l16r1",
+          "2 rows of queries share a key, the tile has 1");
+  problem = attention(25, 2000, 64, 64);
+  refuses(&problem, &facts, CLATTN_OK, "vector_attention_f32_d64_decode_l16r4",
+          "25 queries are too many for lanes along the channels, the limit is 24");
+  problem.variant = "vector_attention_f32_d64_decode"; /* asked for by name it takes any number */
+  assert_string_equal("vector_attention_f32_d64_decode_l16r4", chosen(&problem, &facts).id);
+  problem.variant = "vector_attention_f32_d64_decode_l8r1"; /* a named tile is taken on wider vectors too */
+  assert_string_equal(problem.variant, chosen(&problem, &facts).id);
+  problem.variant = "vector_attention_f32_d64_decode_l16r4";
+  problem.attention.sq = 2;
+  facts.compute_units = 64;
+  facts.max_alloc_bytes = 1000;
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant,
+          "needs a workspace of 59136 bytes, the largest buffer has 1000");
+}
+
 static void a_driver_that_ends_long_loops_gets_short_ones(void **state)
 {
   (void)state;
@@ -401,6 +430,7 @@ int main(void)
       cmocka_unit_test(preferences_between_tiles),
       cmocka_unit_test(vector_is_for_wide_cpus_by_its_fastest_tile),
       cmocka_unit_test(skinny_is_for_few_tokens_on_wide_cpus),
+      cmocka_unit_test(decode_is_for_few_queries_on_wide_cpus),
       cmocka_unit_test(a_driver_that_ends_long_loops_gets_short_ones),
       cmocka_unit_test(clblast_is_taken_by_name_for_float_matrices),
       cmocka_unit_test(an_unknown_variant_is_told_what_there_is),
