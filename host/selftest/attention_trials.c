@@ -25,8 +25,10 @@ static const ca_attention_row attention[] = {
     {1, 1, 1, 8, 97, 64, 32, .mask = CA_TRIAL_BOOL, .spread = 3e4},
     {2, 2, 1, 8, 65, 16, 8, .mask = CA_TRIAL_LOW, .mask_rank = 3},
     {1, 2, 1, 5, 31, 7, 5, .has_scale = true, .scale = 0.0},
-    {1, 2, 1, 5, 145, 7, 5, .has_scale = true, .scale = -0.5, .mask = CA_TRIAL_BOOL, .mask_rank = 1, .mask_short = 9},
+    {1, 2, 1, 5, 145, 7, 5, .has_scale = true, .scale = -0.5, .mask = CA_TRIAL_FLOAT, .mask_rank = 1, .mask_short = 9,
+     .wild = true},
     {1, 1, 1, 8, 8, 16, 16, 25, .causal = true, .poison = true},
+    {1, 1, 1, 3, 1, 16, 16, .poison = true},
     {1, 1, 1, 8, 64, 16, 16, .causal = true, .has_offset = true, .offset = 30, .wild = true},
     {1, 1, 1, 3, 3001, 16, 16, .spread = 4.0},
     {1, 4, 2, 390, 100, 64, 32, .causal = true, .by_family = true},
@@ -44,7 +46,7 @@ static const ca_attention_row scores[] = {
     {1, 1, 1, 1, 1, 1, 1, .qk = 1},
     {1, 4, 2, 33, 65, 33, 1, .layout = CA_TRIAL_TOKENS, .causal = true, .qk = 1},
     {2, 2, 1, 15, 31, 16, 1, 8, .mask = CA_TRIAL_BOOL, .softcap = 3.0, .spread = 5.0, .qk = 2},
-    {1, 2, 2, 64, 64, 64, 1, .causal = true, .wild = true, .qk = 3},
+    {1, 2, 2, 65, 65, 64, 1, .causal = true, .wild = true, .qk = 3},
     {1, 2, 1, 17, 63, 20, 1, .mask = CA_TRIAL_FLOAT, .mask_rank = 4, .mask_short = 5, .qk = 3},
     {3, 1, 1, 9, 40, 16, 1, .causal = true, .nonpad = true, .wild = true, .qk = 4},
     {1, 1, 1, 65, 97, 512, 1, .mask = CA_TRIAL_BOOL, .wild = true, .spread = 3e4, .qk = 4},
@@ -126,7 +128,7 @@ static void say_problem(ca_trial *trial)
   if (r->has_offset) ca_trial_say(trial, " offset %" PRId64, r->offset);
   if (r->spread > 0.0) ca_trial_say(trial, " |q| to %g", r->spread);
   if (r->wild) ca_trial_say(trial, " NaN unseen");
-  if (r->poison) ca_trial_say(trial, " NaN in the last key");
+  if (r->poison) ca_trial_say(trial, " NaN in the last key and value");
   if (r->layout) ca_trial_say(trial, r->layout == CA_TRIAL_TOKENS ? " tokens first" : " packed");
   if (r->qk) ca_trial_say(trial, " qk at point %d", r->qk - 1);
 }
@@ -237,6 +239,7 @@ static void begin(ca_trial *trial, const ca_attention_row *r, ca_trial_planner *
   if (trial->failed) return;
   if (r->wild) spoil_unseen(trial);
   if (r->poison) spoil(&trial->part[CLATTN_K], r->sk - 1);
+  if (r->poison) spoil(&trial->part[CLATTN_V], r->sk - 1);
 }
 
 static ca_part *add_y(ca_trial *trial)

@@ -111,11 +111,11 @@ static void fill_weights(ca_trial *trial, ca_part *p, ca_part *v)
   const int64_t weights = ca_part_count(p), numbers = ca_part_count(v);
   for (int64_t n = 0; n < weights; n++) {
     const double weight = (1.0 + ca_trial_random(trial)) / (double)r->sk;
-    ca_part_store(p, n, n % 4 == 1 || n % r->sk == r->sk - 1 ? -0.0 : weight);
+    ca_part_store(p, n, n % 4 == 1 || n % r->sk == r->sk / 2 ? -0.0 : weight);
   }
   ca_trial_fill(trial, v, 1.0);
   for (int64_t n = 0; n < numbers; n++)
-    if (n / r->dv % r->sk == r->sk - 1) ca_part_store(v, n, (double)NAN);
+    if (n / r->dv % r->sk == r->sk / 2) ca_part_store(v, n, (double)NAN);
 }
 
 static void answer_values(ca_trial *trial)
