@@ -114,7 +114,7 @@ static void say_problem(ca_trial *trial)
   ca_trial_say(trial,
                "b=%" PRId64 ",hq=%" PRId64 ",hk=%" PRId64 ",sq=%" PRId64 ",sk=%" PRId64 ",dk=%" PRId64 ",dv=%" PRId64
                ",dtype=%s",
-               r->b, r->hq, r->hk, r->sq, r->sk, r->dk, r->dv, ca_dtype_text(type_of(r)));
+               r->b, r->hq, r->hk, r->sq, r->sk, r->dk, r->dv, ca_dtype_text((int32_t)type_of(r)));
   if (r->past) ca_trial_say(trial, ",past=%" PRId64, r->past);
   if (r->causal) ca_trial_say(trial, ",causal=1");
   if (r->window) ca_trial_say(trial, ",left=%" PRId64 ",right=%" PRId64, r->left, r->right);

@@ -78,7 +78,7 @@ static void say_problem(ca_trial *trial)
   static const char *const rotary[] = {"none", "offset", "ids", "dense"};
   const projection_row *r = trial->row;
   ca_trial_say(trial, "b=%" PRId64 ",s=%" PRId64 ",e=%" PRId64 ",h=%" PRId64 ",d=%" PRId64 ",x=%s,w=%s", r->b, r->s,
-               r->e, r->h, r->d, ca_dtype_text(x_type(r)), ca_dtype_text(w_type(r)));
+               r->e, r->h, r->d, ca_dtype_text((int32_t)x_type(r)), ca_dtype_text((int32_t)w_type(r)));
   if (r->packed) ca_trial_say(trial, " packed weights");
   if (r->bias) ca_trial_say(trial, " bias");
   if (r->rotary) ca_trial_say(trial, " rotary by %s", rotary[r->rotary]);

@@ -108,13 +108,14 @@ static bool preferred_family(const device_under_test *d, const char *kernels, co
   return strcmp(family, "reference_attention") != 0;
 }
 
+/* Wrong for long heads, which one tile of the family meets: the others are then tried too. */
 static void plant_in(const char *kernels, const char *family)
 {
   if (strcmp(family, "vector_attention") == 0)
-    planted_edit(kernels, "vector_attention.cl", "(vec)(1.0f) / total", "(vec)(1.001f) / total");
+    planted_edit(kernels, "vector_attention.cl", "(vec)(1.0f) / total", "(vec)(P_HEAD > 64 ? 1.001f : 1.0f) / total");
   else
     planted_edit(kernels, "tiled_attention.cl", "own[c * ROWS_STRIDE + i] / row_sum[r]",
-                 "1.001f * own[c * ROWS_STRIDE + i] / row_sum[r]");
+                 "(P_DV > 64 ? 1.001f : 1.0f) * own[c * ROWS_STRIDE + i] / row_sum[r]");
 }
 
 static void a_wrong_variant_is_taken_out(void **state)
@@ -133,7 +134,7 @@ static void a_wrong_variant_is_taken_out(void **state)
   plant_in(kernels, family);
   clattn_context *context = open_with(d, kernels, limits);
   assert_status(CLATTN_OK, clattn_selftest(context, NULL, NULL, &wrong, &report), &report);
-  assert_true(wrong > 0);
+  assert_true(wrong > 1);
   assert_holds(report.detail, family);
   assert_null(strstr(report.detail, "reference_attention"));
   check_taken_out(context, family);
