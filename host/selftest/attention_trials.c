@@ -14,8 +14,8 @@
 static const ca_attention_row attention[] = {
     {1, 1, 1, 1, 1, 1, 1, .dtype = CLATTN_F32},
     {2, 4, 2, 7, 33, 16, 16, .layout = CA_TRIAL_TOKENS},
-    {1, 1, 1, 97, 129, 64, 20, .causal = true, .wild = true},
-    {1, 1, 1, 97, 96, 24, 32, .layout = CA_TRIAL_PACKED, .window = true, .left = 9, .right = 40},
+    {1, 1, 1, 65, 129, 64, 20, .causal = true, .wild = true},
+    {1, 1, 1, 65, 96, 24, 32, .layout = CA_TRIAL_PACKED, .window = true, .left = 9, .right = 40},
     {1, 3, 1, 8, 67, 33, 31, .layout = CA_TRIAL_PACKED, .mask = CA_TRIAL_FLOAT, .mask_rank = 4, .spread = 2.0},
     {2, 2, 2, 8, 63, 8, 32, .mask = CA_TRIAL_BOOL, .wild = true, .softcap = 5.0, .spread = 3.0},
     {1, 4, 1, 1, 1, 64, 32, 256, .causal = true},
@@ -25,14 +25,16 @@ static const ca_attention_row attention[] = {
     {1, 1, 1, 8, 97, 64, 32, .mask = CA_TRIAL_BOOL, .spread = 3e4},
     {2, 2, 1, 8, 65, 16, 8, .mask = CA_TRIAL_LOW, .mask_rank = 3},
     {1, 2, 1, 5, 31, 7, 5, .has_scale = true, .scale = 0.0},
-    {1, 2, 1, 5, 145, 7, 5, .has_scale = true, .scale = -0.5, .mask = CA_TRIAL_BOOL, .mask_rank = 1, .mask_short = 9},
+    {1, 2, 1, 5, 145, 7, 5, .has_scale = true, .scale = -0.5, .mask = CA_TRIAL_FLOAT, .mask_rank = 1, .mask_short = 9,
+     .wild = true},
     {1, 1, 1, 8, 8, 16, 16, 25, .causal = true, .poison = true},
+    {1, 1, 1, 3, 1, 16, 16, .poison = true},
     {1, 1, 1, 8, 64, 16, 16, .causal = true, .has_offset = true, .offset = 30, .wild = true},
     {1, 1, 1, 3, 3001, 16, 16, .spread = 4.0},
-    {1, 4, 2, 390, 100, 64, 64, .causal = true, .by_family = true},
+    {1, 4, 2, 390, 100, 64, 32, .causal = true, .by_family = true},
     {1, 2, 2, 64, 64, 128, 128, .causal = true, .window = true, .left = 9, .right = -1, .by_family = true},
-    {1, 1, 1, 9, 35, 320, 101, .by_family = true},
-    {1, 1, 1, 3, 19, 512, 512, .by_family = true},
+    {1, 1, 1, 9, 35, 512, 256, .by_family = true},
+    {1, 1, 1, 3, 19, 320, 101, .by_family = true},
     {1, 2, 1, 19, 47, 32, 32, 16, CLATTN_F16, .causal = true, .wild = true, .by_family = true},
     {1, 2, 1, 19, 47, 32, 32, .dtype = CLATTN_BF16, .mask = CA_TRIAL_FLOAT, .by_family = true},
     {1, 2, 1, 19, 47, 32, 32, .dtype = CLATTN_F64, .mask = CA_TRIAL_BOOL, .causal = true, .by_family = true},
@@ -44,7 +46,7 @@ static const ca_attention_row scores[] = {
     {1, 1, 1, 1, 1, 1, 1, .qk = 1},
     {1, 4, 2, 33, 65, 33, 1, .layout = CA_TRIAL_TOKENS, .causal = true, .qk = 1},
     {2, 2, 1, 15, 31, 16, 1, 8, .mask = CA_TRIAL_BOOL, .softcap = 3.0, .spread = 5.0, .qk = 2},
-    {1, 2, 2, 64, 64, 64, 1, .causal = true, .wild = true, .qk = 3},
+    {1, 2, 2, 65, 65, 64, 1, .causal = true, .wild = true, .qk = 3},
     {1, 2, 1, 17, 63, 20, 1, .mask = CA_TRIAL_FLOAT, .mask_rank = 4, .mask_short = 5, .qk = 3},
     {3, 1, 1, 9, 40, 16, 1, .causal = true, .nonpad = true, .wild = true, .qk = 4},
     {1, 1, 1, 65, 97, 512, 1, .mask = CA_TRIAL_BOOL, .wild = true, .spread = 3e4, .qk = 4},
@@ -112,7 +114,7 @@ static void say_problem(ca_trial *trial)
   ca_trial_say(trial,
                "b=%" PRId64 ",hq=%" PRId64 ",hk=%" PRId64 ",sq=%" PRId64 ",sk=%" PRId64 ",dk=%" PRId64 ",dv=%" PRId64
                ",dtype=%s",
-               r->b, r->hq, r->hk, r->sq, r->sk, r->dk, r->dv, ca_dtype_text(type_of(r)));
+               r->b, r->hq, r->hk, r->sq, r->sk, r->dk, r->dv, ca_dtype_text((int32_t)type_of(r)));
   if (r->past) ca_trial_say(trial, ",past=%" PRId64, r->past);
   if (r->causal) ca_trial_say(trial, ",causal=1");
   if (r->window) ca_trial_say(trial, ",left=%" PRId64 ",right=%" PRId64, r->left, r->right);
@@ -126,7 +128,7 @@ static void say_problem(ca_trial *trial)
   if (r->has_offset) ca_trial_say(trial, " offset %" PRId64, r->offset);
   if (r->spread > 0.0) ca_trial_say(trial, " |q| to %g", r->spread);
   if (r->wild) ca_trial_say(trial, " NaN unseen");
-  if (r->poison) ca_trial_say(trial, " NaN in the last key");
+  if (r->poison) ca_trial_say(trial, " NaN in the last key and value");
   if (r->layout) ca_trial_say(trial, r->layout == CA_TRIAL_TOKENS ? " tokens first" : " packed");
   if (r->qk) ca_trial_say(trial, " qk at point %d", r->qk - 1);
 }
@@ -237,6 +239,7 @@ static void begin(ca_trial *trial, const ca_attention_row *r, ca_trial_planner *
   if (trial->failed) return;
   if (r->wild) spoil_unseen(trial);
   if (r->poison) spoil(&trial->part[CLATTN_K], r->sk - 1);
+  if (r->poison) spoil(&trial->part[CLATTN_V], r->sk - 1);
 }
 
 static ca_part *add_y(ca_trial *trial)

@@ -17,7 +17,7 @@ typedef struct ca_attention_row {
   int64_t mask_short; /* keys that the mask's last dimension lacks */
   bool causal, window, nonpad, has_offset, has_scale;
   bool wild;   /* what no query sees, and a query that sees nothing, is no number */
-  bool poison; /* the last key is no number, whoever sees it */
+  bool poison; /* the last key and its value are no number, whoever sees them */
   int64_t left, right, offset;
   double scale, softcap, spread; /* spread: the largest |q|, 0: 1 */
   int qk;                        /* 1 + qk_mode; 0: no qk */

@@ -80,7 +80,7 @@ static void make_merge(int index, ca_trial *trial)
   trial->row = r;
   trial->plan = plan_merge;
   ca_trial_say(trial, "b=%" PRId64 ",h=%" PRId64 ",s=%" PRId64 ",d=%" PRId64 ",dtype=%s", r->b, r->h, r->s, r->d,
-               ca_dtype_text(dtype));
+               ca_dtype_text((int32_t)dtype));
   if (r->spread > 0.0) ca_trial_say(trial, " lse to %g", r->spread);
   if (r->layout) ca_trial_say(trial, r->layout == CA_TRIAL_TOKENS ? " tokens first" : " packed");
   ca_part *y1 = ca_trial_add(trial, CLATTN_Y1, false, ca_trial_view(dtype, r->layout, dim));

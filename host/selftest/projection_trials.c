@@ -26,10 +26,10 @@ typedef struct projection_row {
  * columns: what every variant runs has tokens enough for two and columns enough for one. */
 static const projection_row projection[] = {
     {1, 97, 33, 3, 16, .bias = true},
-    {2, 65, 257, 1, 33, .flat = true, .bias = true, .packed = true},
+    {2, 49, 257, 1, 33, .flat = true, .bias = true, .packed = true},
     {1, 97, 64, 2, 32, .bias = true, .rotary = ROTARY_OFFSET, .offset = 3, .layout = CA_TRIAL_TOKENS},
-    {2, 65, 16, 2, 20, .rotary = ROTARY_IDS, .interleaved = true, .rotary_dim = 12, .layout = CA_TRIAL_PACKED},
-    {2, 65, 7, 1, 9, .rotary = ROTARY_DENSE, .rotary_dim = 6, .packed = true},
+    {2, 49, 16, 2, 20, .rotary = ROTARY_IDS, .interleaved = true, .rotary_dim = 12, .layout = CA_TRIAL_PACKED},
+    {2, 49, 7, 1, 9, .rotary = ROTARY_DENSE, .rotary_dim = 6, .packed = true},
     {1, 97, 1, 1, 1, .x_type = CLATTN_F32},
     {1, 97, 47, 2, 16, CLATTN_F16, .bias = true, .rotary = ROTARY_OFFSET},
     {1, 97, 47, 2, 16, CLATTN_BF16, .packed = true},
@@ -78,7 +78,7 @@ static void say_problem(ca_trial *trial)
   static const char *const rotary[] = {"none", "offset", "ids", "dense"};
   const projection_row *r = trial->row;
   ca_trial_say(trial, "b=%" PRId64 ",s=%" PRId64 ",e=%" PRId64 ",h=%" PRId64 ",d=%" PRId64 ",x=%s,w=%s", r->b, r->s,
-               r->e, r->h, r->d, ca_dtype_text(x_type(r)), ca_dtype_text(w_type(r)));
+               r->e, r->h, r->d, ca_dtype_text((int32_t)x_type(r)), ca_dtype_text((int32_t)w_type(r)));
   if (r->packed) ca_trial_say(trial, " packed weights");
   if (r->bias) ca_trial_say(trial, " bias");
   if (r->rotary) ca_trial_say(trial, " rotary by %s", rotary[r->rotary]);

@@ -21,14 +21,15 @@ static const ca_trial_table *const tables[] = {&ca_attention_trials, &ca_scores_
                                                &ca_extend_trials};
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
-/* Notes a kind once. */
-static void condemn(selftest *s, const clattn_selftest_row *row)
+/* Notes a kind once; true if it is news. */
+static bool condemn(selftest *s, const clattn_selftest_row *row)
 {
-  if (ca_has_line(s->wrong, row->kind)) return;
+  if (ca_has_line(s->wrong, row->kind)) return false;
   ca_report_line(s->report, "%s: %s (%s)", row->kind, row->reason, row->problem);
   const size_t used = strlen(s->wrong);
   if (used + strlen(row->kind) + 2 <= s->capacity) snprintf(s->wrong + used, s->capacity - used, "%s\n", row->kind);
   s->count++;
+  return true;
 }
 
 /* A failed call is a verdict on the variant, but for memory and the caller's own mistakes. */
@@ -84,8 +85,8 @@ static bool is_family(const char *id)
   return strcmp(family, id) == 0;
 }
 
-/* Tells the row of a variant; false if it is wrong. What could not be made of a family has no id, and is told of each
- * of its variants by its own name. */
+/* Tells the row of a variant; true if its kind is found wrong for the first time. What could not be made of a family
+ * has no id, and is told of each of its variants by its own name. */
 static bool try_variant(selftest *s, ca_trial *trial, const char *variant, char id[CA_VARIANT_KIND_BYTES])
 {
   char kind[CA_VARIANT_KIND_BYTES];
@@ -95,10 +96,10 @@ static bool try_variant(selftest *s, ca_trial *trial, const char *variant, char 
   const clattn_status status = judge(s, trial, variant, id, &row, &report);
   const bool wrong = status == CLATTN_OK ? !row.right : is_fault(status);
   ca_variant_kind(id, kind);
-  if (wrong && trial->by_family && is_family(id)) return false;
-  if (wrong) condemn(s, &row);
+  if (wrong && trial->by_family && is_family(id)) return true;
+  const bool news = wrong && condemn(s, &row);
   if (s->row) s->row(&row, s->user);
-  return !wrong;
+  return news;
 }
 
 /* The next line, cut off; NULL past the last. */
@@ -112,14 +113,15 @@ static char *next_line(char **rest)
   return line;
 }
 
-/* Every id of the list; of a family whose choice is enough, the others only where that choice is wrong. */
+/* Every id of the list; of a family whose choice is enough, the others only where that choice is wrong, which it was
+ * not before: once they have been tried, or all their kinds are wrong, compiling them again tells nothing. */
 static void try_list(selftest *s, ca_trial *trial, char *list)
 {
   char family[CA_VARIANT_KIND_BYTES], last[CA_VARIANT_KIND_BYTES] = "", ran[CA_VARIANT_KIND_BYTES] = "";
   bool all = true;
   for (char *id = next_line(&list); id; id = next_line(&list)) {
     family_of(id, family);
-    if (trial->by_family && strcmp(family, last) != 0) all = !try_variant(s, trial, family, ran);
+    if (trial->by_family && strcmp(family, last) != 0) all = try_variant(s, trial, family, ran);
     memcpy(last, family, sizeof last);
     char own[CA_VARIANT_KIND_BYTES];
     if (all && strcmp(id, ran) != 0) try_variant(s, trial, id, own);

@@ -59,7 +59,7 @@ static void begin(ca_trial *trial, const stage_row *r, ca_trial_planner *plan)
   ca_trial_say(trial, "b=%" PRId64 ",hq=%" PRId64 ",hk=%" PRId64 ",sq=%" PRId64 ",sk=%" PRId64, r->b, r->hq, r->hk,
                r->sq, r->sk);
   if (r->dv) ca_trial_say(trial, ",dv=%" PRId64, r->dv);
-  ca_trial_say(trial, ",dtype=%s", ca_dtype_text(type_of(r)));
+  ca_trial_say(trial, ",dtype=%s", ca_dtype_text((int32_t)type_of(r)));
   if (r->spread > 0.0) ca_trial_say(trial, " scores to %g", r->spread);
   if (r->layout) ca_trial_say(trial, r->layout == CA_TRIAL_TOKENS ? " tokens first" : " packed");
 }
@@ -104,18 +104,18 @@ static void make_softmax(int index, ca_trial *trial)
   for (int64_t row = 0; !trial->failed && row < r->b * r->hq * r->sq; row++) answer_softmax_row(trial, row);
 }
 
-/* A weight of -0.0 is a key that is not attended; nobody attends the last, whose value is no number. */
+/* A weight of -0.0 is a key that is not attended; nobody attends the middle one, whose value is no number. */
 static void fill_weights(ca_trial *trial, ca_part *p, ca_part *v)
 {
   const stage_row *r = trial->row;
   const int64_t weights = ca_part_count(p), numbers = ca_part_count(v);
   for (int64_t n = 0; n < weights; n++) {
     const double weight = (1.0 + ca_trial_random(trial)) / (double)r->sk;
-    ca_part_store(p, n, n % 4 == 1 || n % r->sk == r->sk - 1 ? -0.0 : weight);
+    ca_part_store(p, n, n % 4 == 1 || n % r->sk == r->sk / 2 ? -0.0 : weight);
   }
   ca_trial_fill(trial, v, 1.0);
   for (int64_t n = 0; n < numbers; n++)
-    if (n / r->dv % r->sk == r->sk - 1) ca_part_store(v, n, (double)NAN);
+    if (n / r->dv % r->sk == r->sk / 2) ca_part_store(v, n, (double)NAN);
 }
 
 static void answer_values(ca_trial *trial)
