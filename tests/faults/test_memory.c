@@ -42,7 +42,7 @@ static struct {
     {"no memory for the program ", false},
     {"no memory for the key of ", false},
     {"no memory to assemble ", false},
-    {"no memory for a trial", false},
+    {"no memory for a trial: ", false},
     {"CLATTN_LIMITS: no memory for ", false},
 };
 enum { SAYINGS = sizeof sayings / sizeof sayings[0] };
