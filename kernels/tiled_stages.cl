@@ -311,19 +311,20 @@ KERNEL void tiled_values(const ca_attention_args args, __global const uchar *p, 
     clear_sums(sum);
     clear_sums(total);
     const int valid = ca_valid_keys(&args, nonpad, b);
-    for (int j0 = 0; j0 < valid; j0 += P_TILE_DEPTH) {
-      barrier(CLK_LOCAL_MEM_FENCE);
-      stage_rows(lane, p_tile, ROWS_STRIDE, p_rows, P_TILE_ROWS, p, args.p.stride[3],
-                 p, 0, CA_F32, j0, valid);
-      if (stage_values(lane, v_tile, &args, v, past_v, b, h / args.group, j0, valid, d0)) wild_at = j0;
-      barrier(CLK_LOCAL_MEM_FENCE);
-      const int careful = wild_at == j0;
+    for (int from = 0; from < valid; from += SUM_KEYS) {
+      for (int j0 = from; j0 < min(from + SUM_KEYS, valid); j0 += P_TILE_DEPTH) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        stage_rows(lane, p_tile, ROWS_STRIDE, p_rows, P_TILE_ROWS, p, args.p.stride[3],
+                   p, 0, CA_F32, j0, valid);
+        if (stage_values(lane, v_tile, &args, v, past_v, b, h / args.group, j0, valid, d0)) wild_at = j0;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        const int careful = wild_at == j0;
 #pragma unroll
-      for (int n = 0; n < ITEM_VECS; n++)
-        multiply_tiles(sum[n], p_tile + item_row(), v_tile + item_col(n), COLS_STRIDE, P_TILE_DEPTH, careful);
-      if ((j0 + P_TILE_DEPTH) % SUM_KEYS == 0) move_sums(total, sum);
+        for (int n = 0; n < ITEM_VECS; n++)
+          multiply_tiles(sum[n], p_tile + item_row(), v_tile + item_col(n), COLS_STRIDE, P_TILE_DEPTH, careful);
+      }
+      move_sums(total, sum);
     }
-    move_sums(total, sum);
     barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll 1
     for (int i = 0; i < ITEM_ROWS; i++) {

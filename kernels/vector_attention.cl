@@ -104,7 +104,8 @@ CA_APART rows load_block(const ca_attention_args *args, const ca_tensor_arg *t, 
 }
 
 /* S^T of n keys and its maximum. Fewer than P_ROWS are scored as P_ROWS, and the last group begins early. A sum is taken
- * in two halves: that halves its rounding, which is nearly all of a large score's error. */
+ * in two halves: that halves its rounding, which is nearly all of a large score's error. The second starts with its first
+ * product and not with zero, which costs less. */
 CA_APART void score_keys(rows keys, int dk, int n, const float *restrict queries, float *restrict scores,
                          vec *restrict top)
 {
@@ -120,9 +121,10 @@ CA_APART void score_keys(rows keys, int dk, int n, const float *restrict queries
     CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
     {
       vec_store(to + i * QUERIES + v * P_LANES, sum[i][v]);
-      sum[i][v] = (vec)(0.0f);
+      sum[i][v] = (vec)(key[i * keys.stride + dk / 2]) * vec_load(query + v * P_LANES);
     }
-    for (int d = dk / 2; d < dk; d++, query += QUERIES) CA_MULTIPLY(P_ROWS, query, key[i * keys.stride + d])
+    query += QUERIES;
+    for (int d = dk / 2 + 1; d < dk; d++, query += QUERIES) CA_MULTIPLY(P_ROWS, query, key[i * keys.stride + d])
     CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
     {
       sum[i][v] += vec_load(to + i * QUERIES + v * P_LANES);

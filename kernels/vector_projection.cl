@@ -62,26 +62,27 @@ CA_APART rows load_weights(const ca_projection_args *args, __global const uchar 
   return (rows){room, WIDTH};
 }
 
-/* P_ROWS columns of Y^T: a piece of their sums, added to what earlier pieces gave. */
-CA_WITHIN void multiply_piece(rows w, int depth, const float *restrict tokens, bool first, float *restrict output)
-{
-  vec sum[P_ROWS][P_VECTORS];
-  CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++) sum[i][v] = (vec)(0.0f);
-  for (int e = 0; e < depth; e++, tokens += TOKENS) CA_MULTIPLY(P_ROWS, tokens, w.at[i * w.stride + e])
-  CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
-  {
-    float *out = output + i * TOKENS + v * P_LANES;
-    vec_store(out, first ? sum[i][v] : sum[i][v] + vec_load(out));
-  }
-}
-
-/* The same of a block, in two halves: the rounding of a sum grows with its length. */
+/* P_ROWS columns of Y^T: those of a block, added to what earlier blocks gave. A sum is taken in two halves, since its
+ * rounding grows with its length; the second starts with its first product and not with zero, which costs less. */
 CA_APART void multiply_block(rows w, int depth, const float *restrict tokens, bool first, float *restrict output)
 {
   const int half_way = depth / 2;
-  multiply_piece(w, half_way, tokens, first, output);
-  w.at += half_way;
-  multiply_piece(w, depth - half_way, tokens + half_way * TOKENS, false, output);
+  vec sum[P_ROWS][P_VECTORS], half_sum[P_ROWS][P_VECTORS];
+  CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++) sum[i][v] = (vec)(0.0f);
+  for (int e = 0; e < half_way; e++, tokens += TOKENS) CA_MULTIPLY(P_ROWS, tokens, w.at[i * w.stride + e])
+  CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
+  {
+    half_sum[i][v] = sum[i][v];
+    sum[i][v] = (vec)(w.at[i * w.stride + half_way]) * vec_load(tokens + v * P_LANES);
+  }
+  tokens += TOKENS;
+  for (int e = half_way + 1; e < depth; e++, tokens += TOKENS) CA_MULTIPLY(P_ROWS, tokens, w.at[i * w.stride + e])
+  CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
+  {
+    float *out = output + i * TOKENS + v * P_LANES;
+    sum[i][v] += half_sum[i][v];
+    vec_store(out, first ? sum[i][v] : sum[i][v] + vec_load(out));
+  }
 }
 
 /* Bias and rotary embedding of a vector of tokens in place. The columns are whole heads where they rotate. */
