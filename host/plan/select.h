@@ -4,7 +4,7 @@
 
 #include "choice.h"
 
-#define CA_SELECTION_BYTES 4096
+#define CA_SELECTION_BYTES 8192
 
 /* Walks the variants in order; the first that accepts wins. `selection` (may be NULL) receives one line a variant
  * looked at: "ID: taken" or "ID: refused, needs 20480 bytes of local memory, has 16384"; on failure the same lines

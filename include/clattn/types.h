@@ -222,7 +222,7 @@ typedef struct clattn_context_options {
 
 /* What happened. The caller owns it; every function that takes one fills it anew; NULL is allowed. */
 #define CLATTN_REPORT_MESSAGE_BYTES 512
-#define CLATTN_REPORT_DETAIL_BYTES 8192
+#define CLATTN_REPORT_DETAIL_BYTES 16384
 typedef struct clattn_report {
   clattn_status status;
   int32_t cl_error;                          /* the raw OpenCL code of a failed call, else 0 */
