@@ -44,16 +44,6 @@ typedef ushort weight;
 #define WEIGHTS(from) AS_VEC(TO_IVEC(*(const usvec_anywhere *)(from)) << 16)
 #endif
 
-/* A processor follows a few rows by itself, but does not know where the next ones begin. */
-#ifdef __has_builtin
-#if __has_builtin(__builtin_prefetch)
-#define FETCH(from) __builtin_prefetch(from, 0, 2)
-#endif
-#endif
-#ifndef FETCH
-#define FETCH(from)
-#endif
-
 /* Tokens first, first + 1, ... of all batches, and columns column, column + 1, ... */
 typedef struct part {
   long first;
@@ -119,7 +109,7 @@ CA_WITHIN float4 add_lanes(const float *vectors)
         CA_UNROLL for (int i = 0; i < P_ROWS; i++)                                                                     \
         {                                                                                                              \
           const vec w = WEIGHTS(row[i] + e);                                                                           \
-          FETCH(row[i] + e + ahead);                                                                                   \
+          CA_FETCH(row[i] + e + ahead, 0);                                                                             \
           CA_UNROLL for (int t = 0; t < count; t++) sum[t][i] = fma(w, x[t], sum[t][i]);                               \
         }                                                                                                              \
       }                                                                                                                \

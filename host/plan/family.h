@@ -27,7 +27,7 @@ typedef struct ca_question {
 typedef bool ca_planner(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES]);
 
 ca_planner ca_plan_reference, ca_plan_tiled, ca_plan_tiled_attention, ca_plan_vector, ca_plan_vector_decode,
-    ca_plan_skinny, ca_plan_clblast, ca_plan_merge;
+    ca_plan_vector_stages, ca_plan_skinny, ca_plan_clblast, ca_plan_merge;
 
 /* Writes the reason and returns false, so that `return ca_refuse(...)` reads well. */
 bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...) CA_PRINTF(2, 3);

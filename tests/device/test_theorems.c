@@ -13,7 +13,7 @@ enum { B = 2, HQ = 4, HK = 2, S = 69, T = 149, DK = 16, DV = 24, E = 32 };
 
 static const char *variant;
 
-/* The paths under test. The family `vector` has the fused one alone. */
+/* The paths under test. */
 static way ways[2];
 static int n_ways;
 
@@ -485,7 +485,7 @@ static void one_operator_for_both_sides_is_symmetric(void **state)
 
 static void fused_is_staged(void **state)
 {
-  const way staged = {n_ways > 1 ? variant : NULL, CLATTN_PATH_STAGED}, fused = {variant, CLATTN_PATH_FUSED};
+  const way staged = {variant, CLATTN_PATH_STAGED}, fused = {variant, CLATTN_PATH_FUSED};
   static double mask[HQ * T];
   for (int i = 0; i < HQ * T; i++) mask[i] = i % 4 == 3 ? -(double)INFINITY : (double)(i % 9) / 8.0;
   for (int32_t type = CLATTN_F32; type <= CLATTN_BF16; type += CLATTN_BF16 - CLATTN_F32)
@@ -679,7 +679,7 @@ int main(int argc, char **argv)
   }
   variant = strcmp(argv[1], "any") ? argv[1] : NULL;
   ways[n_ways++] = (way){variant, CLATTN_PATH_FUSED};
-  if (!variant || strncmp(variant, "vector", 6)) ways[n_ways++] = (way){variant, CLATTN_PATH_STAGED};
+  ways[n_ways++] = (way){variant, CLATTN_PATH_STAGED};
   if (argc > 2) cmocka_set_test_filter(argv[2]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_of_p_sum_to_one_or_zero),

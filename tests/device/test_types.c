@@ -71,11 +71,8 @@ static void sixteen_bits_mixed(void **state)
 /* A mask's type is its own, and so is that of qk. */
 static void masks_and_scores(void **state)
 {
-  /* The fused path shows no scores, and the family `vector` has no other: who shows them there is the library's choice.
-   */
-  const bool fused_alone = chosen.variant && !strncmp(chosen.variant, "vector", 6);
-  const way with_scores = {fused_alone ? NULL : chosen.variant,
-                           chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
+  /* The fused path shows no scores. */
+  const way with_scores = {chosen.variant, chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
   for (int32_t mask = CLATTN_F32; mask <= CLATTN_BF16; mask++)
     for (mask_case kind = MASK_ADDITIVE; kind <= MASK_LOWEST; kind++) {
       /* A score beside -65504 is rounded to 2^-8, in any float32 sum. */
@@ -187,11 +184,8 @@ static void float64_mixed(void **state)
 static void float64_scores(void **state)
 {
   if (!computes_f64()) return;
-  /* The fused path shows no scores, and the family `vector` has no other: who shows them there is the library's choice.
-   */
-  const bool fused_alone = chosen.variant && !strncmp(chosen.variant, "vector", 6);
-  const way with_scores = {fused_alone ? NULL : chosen.variant,
-                           chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
+  /* The fused path shows no scores. */
+  const way with_scores = {chosen.variant, chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
   for (int mode = 0; mode < 4; mode++)
     test_attention(*state,
                    &(attention_case){.hq = 2,

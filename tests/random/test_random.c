@@ -16,7 +16,7 @@
 #include "shrink.h"
 #include "worker.h"
 
-enum { GROUP = 20 /* problems of one program */, MOST_WAYS = 32, SHRINK_TRIES = 250, MOST_REASONS = 16 };
+enum { GROUP = 20 /* problems of one program */, MOST_WAYS = 64, SHRINK_TRIES = 250, MOST_REASONS = 16 };
 
 typedef struct request {
   uint64_t seed;

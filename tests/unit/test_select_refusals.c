@@ -191,6 +191,7 @@ static void rules_of_speed_yield(void **state)
   strcpy(facts.wrong_variants, "reference_staged_f32\ntiled_staged_f32_m64n64k16\n");
   assert_string_equal("tiled_staged_f32_d16_m32n32k16", chosen(&problem, &facts).id);
   facts.work_group_size = 16;
+  problem.variant = "tiled";
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "tiled_staged_f32_d16_m64n64k16", "needs work-groups of 256, has 16");
 }
 
@@ -278,6 +279,30 @@ static void vector_is_for_wide_cpus_by_its_fastest_tile(void **state)
           "sub-tiles of 80 rows take 62 % of the time of those of 64");
   problem.variant = "vector_attention_f32_d64_l8t6x2q64k144"; /* a named tile is taken on wider vectors too */
   assert_string_equal(problem.variant, chosen(&problem, &facts).id);
+}
+
+static void stages_of_vector_are_for_wide_cpus(void **state)
+{
+  (void)state;
+  ca_facts facts = plain_gpu();
+  ca_problem problem = attention(1024, 64, 64, 64);
+  problem.path = CLATTN_PATH_STAGED;
+  problem.variant = "vector";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_staged_f32_d64_l16t6x4", "the family is for CPU devices");
+  facts = facts_of("llvmpipe");
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_staged_f32_d64_l16t6x4",
+          "vectors of 16 floats, the device has 1");
+  facts = facts_of("pocl-avx512");
+  facts.max_alloc_bytes = 1000;
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_staged_f32_d64_l16t6x4",
+          "needs a workspace of 4194304 bytes, the largest buffer has 1000");
+  facts.max_alloc_bytes = 0;
+  problem.variant = "vector_staged_f32_d64_l8t6x2"; /* a named tile is taken on wider vectors too */
+  assert_string_equal(problem.variant, chosen(&problem, &facts).id);
+  problem.tensor[CLATTN_V].dtype = CLATTN_F64;
+  problem.variant = "vector";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_staged_f32f32f64f32_d64_l16t6x4",
+          "v is f64, and vector computes in float32");
 }
 
 static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
@@ -429,6 +454,7 @@ int main(void)
       cmocka_unit_test(sizes_beyond_the_arguments),
       cmocka_unit_test(preferences_between_tiles),
       cmocka_unit_test(vector_is_for_wide_cpus_by_its_fastest_tile),
+      cmocka_unit_test(stages_of_vector_are_for_wide_cpus),
       cmocka_unit_test(skinny_is_for_few_tokens_on_wide_cpus),
       cmocka_unit_test(decode_is_for_few_queries_on_wide_cpus),
       cmocka_unit_test(a_driver_that_ends_long_loops_gets_short_ones),

@@ -188,8 +188,6 @@ static void check_scores(const layer *l, const heads *h, int mode, const char *n
   clattn_attention_desc desc = h->desc;
   desc.qk = clattn_bhsd(CLATTN_F32, l->b, l->hq, l->s, l->s);
   desc.qk_mode = mode;
-  /* The family for CPUs shows no scores: who does there is the library's choice. */
-  if (family && !strcmp(family, "vector")) desc.variant = NULL;
   const clattn_status status = clattn_plan_scores(l->d->context, &desc, &plan, &report);
   cl_mem qk = device_buffer(l->d, sizeof(float) * (size_t)(l->b * l->hq * l->s * l->s), NULL);
   uint32_t n = bind_scores(h, b);
