@@ -26,6 +26,21 @@ static char *slurp(FILE *stream)
   return text;
 }
 
+/* Cuts out the lines in which Mesa's compiler speaks of itself. */
+static char *without_driver(char *text)
+{
+  char *to = text;
+  for (const char *line = text, *next; *line; line = next) {
+    next = line + strcspn(line, "\n");
+    next += *next == '\n';
+    if (strncmp(line, "MESA: warning: ", 15) == 0) continue;
+    memmove(to, line, (size_t)(next - line));
+    to += next - line;
+  }
+  *to = '\0';
+  return text;
+}
+
 spawned spawn_clattn(bool opencl, const char *const *argv)
 {
   char *words[512] = {(char *)(uintptr_t)CLATTN_COMMAND_FILE};
@@ -47,8 +62,9 @@ spawned spawn_clattn(bool opencl, const char *const *argv)
     _exit(127);
   }
   assert_int_equal(waitpid(child, &state, 0), child);
-  return (spawned){
-      .status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state), .out = slurp(out), .err = slurp(err)};
+  return (spawned){.status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state),
+                   .out = slurp(out),
+                   .err = without_driver(slurp(err))};
 }
 
 void spawned_free(spawned *result)

@@ -279,12 +279,12 @@ static void parts_far_apart(void **state)
   m->y1 = m->y2 = m->y = clattn_bhsd(CLATTN_F16, 2, 2, 3, 3);
   m->lse1 = m->lse2 = m->lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){2, 2, 3});
   test_far(*state, &(far_problem){.n = 6,
-                                  .tensor = {{CLATTN_Y1, &m->y1, false},
-                                             {CLATTN_LSE1, &m->lse1, false},
-                                             {CLATTN_Y2, &m->y2, false},
-                                             {CLATTN_LSE2, &m->lse2, false},
-                                             {CLATTN_Y, &m->y, true},
-                                             {CLATTN_LSE, &m->lse, true}},
+                                  .tensor = {{CLATTN_Y1, &m->y1, false, false},
+                                             {CLATTN_LSE1, &m->lse1, false, false},
+                                             {CLATTN_Y2, &m->y2, false, false},
+                                             {CLATTN_LSE2, &m->lse2, false, false},
+                                             {CLATTN_Y, &m->y, true, false},
+                                             {CLATTN_LSE, &m->lse, true, false}},
                                   .plan = plan_far});
 }
 

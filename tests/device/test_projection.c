@@ -203,11 +203,11 @@ static void test_far_apart(void **state)
     a->variant = variant_named(variant, "projection", types, &id);
     far_problem p = {.tensor = {{CLATTN_X, &a->x, false, blas},
                                 {CLATTN_W, &a->w, false, blas},
-                                {CLATTN_BIAS, &a->bias, false},
-                                {CLATTN_COS_CACHE, &a->cos_cache, false},
-                                {CLATTN_SIN_CACHE, &a->sin_cache, false},
-                                {CLATTN_Y, &a->y, true},
-                                {CLATTN_POSITION_IDS, &a->position_ids, false}},
+                                {CLATTN_BIAS, &a->bias, false, false},
+                                {CLATTN_COS_CACHE, &a->cos_cache, false, false},
+                                {CLATTN_SIN_CACHE, &a->sin_cache, false, false},
+                                {CLATTN_Y, &a->y, true, false},
+                                {CLATTN_POSITION_IDS, &a->position_ids, false, false}},
                      .plan = plan_far};
     p.n = ids ? 7 : 6;
     test_far(*state, &p);

@@ -137,7 +137,7 @@ static const char *named(const char *types_and_head, variant_id *id)
 static void elements_far_apart(void **state)
 {
   enum { B = 2, HQ = 4, HK = 2, SQ = 2, SK = 3, PAST = 2, KEYS = PAST + SK, DK = 3, DV = 2 };
-  for (int32_t type = CLATTN_F32; type <= CLATTN_F16; type++)
+  for (clattn_dtype type = CLATTN_F32; type <= CLATTN_F16; type++)
     for (int with_scores = 0; with_scores < 2; with_scores++) {
       /* The fused path shows no scores. */
       if (with_scores && chosen.path == CLATTN_PATH_FUSED) continue;
@@ -159,17 +159,17 @@ static void elements_far_apart(void **state)
       a->variant = named(type == CLATTN_F32 ? "f16f32f32f16_d3v2" : "f16_d3v2", &id);
       a->path = chosen.path;
       far_problem p = {.n = 11,
-                       .tensor = {{CLATTN_Q, &a->q, false},
-                                  {CLATTN_K, &a->k, false},
-                                  {CLATTN_V, &a->v, false},
-                                  {CLATTN_MASK, &a->mask, false},
-                                  {CLATTN_PAST_KEY, &a->past_key, false},
-                                  {CLATTN_PAST_VALUE, &a->past_value, false},
-                                  {CLATTN_Y, &a->y, true},
-                                  {CLATTN_LSE, &a->lse, true},
-                                  {CLATTN_PRESENT_KEY, &a->present_key, true},
-                                  {CLATTN_PRESENT_VALUE, &a->present_value, true},
-                                  {CLATTN_QK, &a->qk, true}},
+                       .tensor = {{CLATTN_Q, &a->q, false, false},
+                                  {CLATTN_K, &a->k, false, false},
+                                  {CLATTN_V, &a->v, false, false},
+                                  {CLATTN_MASK, &a->mask, false, false},
+                                  {CLATTN_PAST_KEY, &a->past_key, false, false},
+                                  {CLATTN_PAST_VALUE, &a->past_value, false, false},
+                                  {CLATTN_Y, &a->y, true, false},
+                                  {CLATTN_LSE, &a->lse, true, false},
+                                  {CLATTN_PRESENT_KEY, &a->present_key, true, false},
+                                  {CLATTN_PRESENT_VALUE, &a->present_value, true, false},
+                                  {CLATTN_QK, &a->qk, true, false}},
                        .plan = plan_far};
       p.n = with_scores ? 11 : 10;
       test_far(*state, &p);
@@ -188,10 +188,10 @@ static void rows_in_place_far_apart(void **state)
   a->variant = named("f32_d4", &id);
   a->path = chosen.path;
   test_far(*state, &(far_problem){.n = 4,
-                                  .tensor = {{CLATTN_Q, &a->q, false},
-                                             {CLATTN_K, &a->k, false},
-                                             {CLATTN_V, &a->v, false},
-                                             {CLATTN_Y, &a->y, true}},
+                                  .tensor = {{CLATTN_Q, &a->q, false, false},
+                                             {CLATTN_K, &a->k, false, false},
+                                             {CLATTN_V, &a->v, false, false},
+                                             {CLATTN_Y, &a->y, true, false}},
                                   .plan = plan_far});
 }
 
@@ -209,12 +209,12 @@ static void lengths_far_apart(void **state)
   a->variant = named("f32bf16bf16f32_d2", &id);
   a->path = chosen.path;
   test_far(*state, &(far_problem){.n = 6,
-                                  .tensor = {{CLATTN_Q, &a->q, false},
-                                             {CLATTN_K, &a->k, false},
-                                             {CLATTN_V, &a->v, false},
-                                             {CLATTN_MASK, &a->mask, false},
-                                             {CLATTN_NONPAD_KV_SEQLEN, &a->nonpad_kv_seqlen, false},
-                                             {CLATTN_Y, &a->y, true}},
+                                  .tensor = {{CLATTN_Q, &a->q, false, false},
+                                             {CLATTN_K, &a->k, false, false},
+                                             {CLATTN_V, &a->v, false, false},
+                                             {CLATTN_MASK, &a->mask, false, false},
+                                             {CLATTN_NONPAD_KV_SEQLEN, &a->nonpad_kv_seqlen, false, false},
+                                             {CLATTN_Y, &a->y, true, false}},
                                   .plan = plan_far});
 }
 

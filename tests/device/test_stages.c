@@ -168,20 +168,22 @@ static void stages_far_apart(void **state)
   s->a = s->p = clattn_bhsd(CLATTN_F32, 2, 2, 3, 5);
   s->lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){2, 2, 3});
   s->variant = variant_named(variant, "softmax", "f32", &id);
-  test_far(*state,
-           &(far_problem){.n = 3,
-                          .tensor = {{CLATTN_A, &s->a, false}, {CLATTN_P, &s->p, true}, {CLATTN_LSE, &s->lse, true}},
-                          .plan = plan_far_softmax});
+  test_far(*state, &(far_problem){.n = 3,
+                                  .tensor = {{CLATTN_A, &s->a, false, false},
+                                             {CLATTN_P, &s->p, true, false},
+                                             {CLATTN_LSE, &s->lse, true, false}},
+                                  .plan = plan_far_softmax});
   clattn_values_desc *v = &far_values;
   *v = (clattn_values_desc)CLATTN_VALUES_DESC_INIT;
   v->p = clattn_bhsd(CLATTN_F32, 2, 4, 3, 5);
   v->v = clattn_bhsd(CLATTN_BF16, 2, 2, 5, 3);
   v->y = clattn_bhsd(CLATTN_F16, 2, 4, 3, 3);
   v->variant = variant_named(variant, "values", "bf16f16_d3", &id);
-  test_far(*state,
-           &(far_problem){.n = 3,
-                          .tensor = {{CLATTN_P, &v->p, false}, {CLATTN_V, &v->v, false}, {CLATTN_Y, &v->y, true}},
-                          .plan = plan_far_values});
+  test_far(*state, &(far_problem){.n = 3,
+                                  .tensor = {{CLATTN_P, &v->p, false, false},
+                                             {CLATTN_V, &v->v, false, false},
+                                             {CLATTN_Y, &v->y, true, false}},
+                                  .plan = plan_far_values});
 }
 
 int main(int argc, char **argv)

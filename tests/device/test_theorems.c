@@ -108,15 +108,16 @@ static double *loaded(int32_t type, const void *array, size_t n)
 
 static clattn_attention_desc describe(const problem *p, const way *w)
 {
+  const clattn_dtype type = (clattn_dtype)p->type;
   clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
-  desc.q = clattn_bhsd(p->type, B, HQ, p->sq, DK);
-  desc.k = clattn_bhsd(p->type, B, p->hk, p->sk, DK);
-  desc.v = clattn_bhsd(p->type, B, p->hk, p->sk, DV);
-  desc.y = clattn_bhsd(p->type, B, HQ, p->sq, DV);
+  desc.q = clattn_bhsd(type, B, HQ, p->sq, DK);
+  desc.k = clattn_bhsd(type, B, p->hk, p->sk, DK);
+  desc.v = clattn_bhsd(type, B, p->hk, p->sk, DV);
+  desc.y = clattn_bhsd(type, B, HQ, p->sq, DV);
   desc.lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){B, HQ, p->sq});
-  if (p->past) desc.past_key = clattn_bhsd(p->type, B, p->hk, p->past, DK);
-  if (p->past) desc.past_value = clattn_bhsd(p->type, B, p->hk, p->past, DV);
-  if (p->mask_type) desc.mask = clattn_dense(p->mask_type, 4, p->mask_dim);
+  if (p->past) desc.past_key = clattn_bhsd(type, B, p->hk, p->past, DK);
+  if (p->past) desc.past_value = clattn_bhsd(type, B, p->hk, p->past, DV);
+  if (p->mask_type) desc.mask = clattn_dense((clattn_dtype)p->mask_type, 4, p->mask_dim);
   if (p->nonpad) desc.nonpad_kv_seqlen = clattn_dense(CLATTN_I64, 1, (const int64_t[]){B});
   desc.flags = (p->causal ? CLATTN_CAUSAL : 0) | (p->has_offset ? CLATTN_QUERY_OFFSET : 0);
   desc.query_offset = p->offset;
@@ -394,7 +395,7 @@ static double *project(const device_under_test *d, int32_t w_type, int flags, co
   uint32_t n = 0;
   clattn_projection_desc desc = CLATTN_PROJECTION_DESC_INIT;
   desc.x = clattn_dense(CLATTN_F32, 3, (const int64_t[]){B, S, E});
-  desc.w = clattn_dense(w_type, 2, (const int64_t[]){HQ * DK, E});
+  desc.w = clattn_dense((clattn_dtype)w_type, 2, (const int64_t[]){HQ * DK, E});
   desc.y = clattn_bhsd(CLATTN_F32, B, HQ, S, DK);
   desc.flags = (uint32_t)flags;
   desc.variant = variant;
@@ -592,7 +593,7 @@ static result merged(const device_under_test *d, int32_t type, result one, resul
   clattn_host_binding b[6];
   uint32_t n = 0;
   clattn_merge_desc desc = CLATTN_MERGE_DESC_INIT;
-  desc.y1 = desc.y2 = desc.y = clattn_bhsd(type, B, HQ, S, DV);
+  desc.y1 = desc.y2 = desc.y = clattn_bhsd((clattn_dtype)type, B, HQ, S, DV);
   desc.lse1 = desc.lse2 = desc.lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){B, HQ, S});
   assert_status(CLATTN_OK, clattn_plan_merge(d->context, &desc, &plan, &report), &report);
   add(b, &n, CLATTN_Y, &desc.y, NULL);

@@ -68,11 +68,18 @@ static void sixteen_bits_mixed(void **state)
                                    .causal = q < k});
 }
 
+/* The fused path shows no scores, and its tiles are not those of the stages. */
+static way way_with_scores(void)
+{
+  if (chosen.path != CLATTN_PATH_FUSED) return chosen;
+  const bool is_tile = chosen.variant && strchr(chosen.variant, '/');
+  return (way){is_tile ? NULL : chosen.variant, CLATTN_PATH_STAGED};
+}
+
 /* A mask's type is its own, and so is that of qk. */
 static void masks_and_scores(void **state)
 {
-  /* The fused path shows no scores. */
-  const way with_scores = {chosen.variant, chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
+  const way with_scores = way_with_scores();
   for (int32_t mask = CLATTN_F32; mask <= CLATTN_BF16; mask++)
     for (mask_case kind = MASK_ADDITIVE; kind <= MASK_LOWEST; kind++) {
       /* A score beside -65504 is rounded to 2^-8, in any float32 sum. */
@@ -184,8 +191,7 @@ static void float64_mixed(void **state)
 static void float64_scores(void **state)
 {
   if (!computes_f64()) return;
-  /* The fused path shows no scores. */
-  const way with_scores = {chosen.variant, chosen.path == CLATTN_PATH_FUSED ? CLATTN_PATH_STAGED : chosen.path};
+  const way with_scores = way_with_scores();
   for (int mode = 0; mode < 4; mode++)
     test_attention(*state,
                    &(attention_case){.hq = 2,
@@ -283,8 +289,8 @@ static void round_values(void **state, int32_t from, int32_t to, const double *v
   }
   clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
   desc.q = desc.k = clattn_bhsd(CLATTN_F32, 1, 1, 1, 1);
-  desc.v = clattn_bhsd(from, 1, 1, 1, n + 2);
-  desc.y = clattn_bhsd(to, 1, 1, 1, n + 2);
+  desc.v = clattn_bhsd((clattn_dtype)from, 1, 1, 1, n + 2);
+  desc.y = clattn_bhsd((clattn_dtype)to, 1, 1, 1, n + 2);
   char types_and_head[64];
   variant_id id;
   const bool floats = from == CLATTN_F32 && to == CLATTN_F32;

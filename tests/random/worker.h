@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define WORKER_LINE_BYTES 12288 /* of a question, of an answer */
+#define WORKER_LINE_BYTES 20480 /* of a question, of an answer */
 
 typedef enum verdict {
   RAN_RIGHT,
