@@ -77,8 +77,8 @@ static void test_wrong_command_lines(void **state)
       {{"attend", ELEPHANT, "-o"}, "needs a value"},
       {{"attend", ELEPHANT, "-o", ""}, "name is empty"},
       {{"attend", ELEPHANT, "-o", OUT, "--path", "slow"}, "'slow' is none of auto, staged, fused"},
-      {{"attend", ELEPHANT, "-o", OUT, "--save", "Q,X"}, "'X' is none of"},
-      {{"attend", ELEPHANT, "-o", OUT, "--save", ""}, "'' is none of"},
+      {{"attend", ELEPHANT, "-o", OUT, "--save", "Q,X"}, "--save: 'X' is none of Q, K, V, A, P, lse"},
+      {{"attend", ELEPHANT, "-o", OUT, "--save", ""}, "--save: '' is none of Q, K, V, A, P, lse"},
       {{"attend", ELEPHANT, "-o", OUT, "--tolerance", "x"}, "'x' is no number"},
       {{"attend", ELEPHANT, "-o", OUT, "--tolerance", "nan"}, "'nan' is no number"},
       {{"attend", ELEPHANT, MAT, "--expect", ELEPHANT_EXPECT}, "1 times for 2 inputs"},
@@ -194,7 +194,7 @@ static void test_devices(void **state)
   assert_spawned(&run, 0, "<- taken", NULL);
   spawned_free(&run);
   run = SPAWN(true, "devices", "--device", "no such device");
-  assert_spawned(&run, 1, "", "no such device");
+  assert_spawned(&run, 1, "", "no usable device matches 'no such device'");
   spawned_free(&run);
   run = SPAWN(true, "demo", "--device", "no such device");
   assert_spawned(&run, 1, NULL, "no such device");

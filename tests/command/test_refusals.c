@@ -191,7 +191,13 @@ static void test_shapes_of_given(void **state)
   replace(begin_given, "V", 4, 2, 2, 6, 6, "tokens of K");
   replace(begin_given, "V", 4, 2, 1, 7, 6, "tensor 'V': 1 heads, must be 2");
   replace(begin_given, "Q", 4, 2, 5, 5, 8, "5 query heads and 2 key heads");
-  replace(begin_given, "Q", 4, 2, 4, 5, 0, "channels");
+  replace(begin_given, "V", 4, 2, 2, 7, 0, "tensor 'V': no channels");
+  begin_given();
+  drop("Q");
+  drop("K");
+  add_floats("Q", 4, 2, 4, 5, 0);
+  add_floats("K", 4, 2, 2, 7, 0);
+  refuse("tensor 'Q': no channels");
   begin_given();
   label("q_num_heads", "2");
   refuse("q_num_heads");
@@ -247,7 +253,7 @@ static void test_masks_and_caches(void **state)
   add_floats("past_key", 4, 2, 2, 3, 8);
   add_floats("past_value", 4, 2, 2, 3, 6);
   add_counts("nonpad_kv_seqlen", 1, 2, 0, 3);
-  refuse("only one may be");
+  refuse("tensor 'nonpad_kv_seqlen' is there together with past_key: only one may be");
   begin_given();
   add_counts("nonpad_kv_seqlen", 1, 2, 0, 8);
   refuse("tensor 'nonpad_kv_seqlen': element 0 is 8, must be 0 to 7");
@@ -495,6 +501,9 @@ static void test_command_line(void **state)
   run = SPAWN(false, "attend", BAD, "--expect", CLATTN_TEST_SCRATCH "/no-expect.safetensors");
   assert_spawned(&run, 1, NULL, "no-expect.safetensors: cannot open");
   spawned_free(&run);
+  run = SPAWN(false, "attend", BAD, "-o", BAD "/folder"); /* BAD is a file */
+  assert_spawned(&run, 1, NULL, BAD "/folder: cannot make the folder: Not a directory");
+  spawned_free(&run);
 }
 
 static void test_attributes(void **state)
@@ -558,7 +567,7 @@ static void test_monsters(void **state)
   add_floats("Q", 4, 0, 1000000, 1000000, 64);
   add_floats("K", 4, 0, 1, 1000000, 64);
   add_floats("V", 4, 0, 1, 1000000, 64);
-  refuse("more than");
+  refuse("a tensor of shape [0,1000000,1000000,1000000] would be made, more than 281474976710656 elements");
   st_free(&layer);
   add_floats("Q", 4, 0, 1, 3000000000, 64);
   add_floats("K", 4, 0, 1, 1, 64);
