@@ -106,10 +106,20 @@ static bool float_suffices(const ca_question *question, char reason[CA_REASON_BY
   return true;
 }
 
+static bool is_at_most(const char *name, int64_t value, int64_t most, char reason[CA_REASON_BYTES])
+{
+  if (value > most) return ca_refuse(reason, "%s is %" PRId64 ", the limit is %" PRId64, name, value, most);
+  return true;
+}
+
 static bool fits_32_bits(const char *name, int64_t value, char reason[CA_REASON_BYTES])
 {
-  if (value > INT32_MAX) return ca_refuse(reason, "%s is %" PRId64 ", the limit is %d", name, value, INT32_MAX);
-  return true;
+  return is_at_most(name, value, INT32_MAX, reason);
+}
+
+bool ca_plan_roundable(const char *name, int64_t size, char reason[CA_REASON_BYTES])
+{
+  return is_at_most(name, size, (int64_t)1 << 30, reason);
 }
 
 bool ca_plan_product(const char *name, const int64_t *factor, int count, char reason[CA_REASON_BYTES])

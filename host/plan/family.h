@@ -85,4 +85,7 @@ bool ca_plan_is_named(const ca_question *question, const char *id);
 /* Vectors of the device's own width; by name any, where it has vectors at all. */
 bool ca_plan_lanes(const ca_question *question, const char *id, int lanes, char reason[CA_REASON_BYTES]);
 
+/* A size that a kernel for CPUs rounds up to whole tiles in 32 bits. */
+bool ca_plan_roundable(const char *name, int64_t size, char reason[CA_REASON_BYTES]);
+
 #endif

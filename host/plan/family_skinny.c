@@ -47,6 +47,7 @@ bool ca_plan_skinny(const ca_question *question, ca_choice *choice, char reason[
   if (question->facts->type != CA_DEVICE_CPU)
     return question->forced ? ca_refuse(reason, "the family is for CPU devices") : false;
   if (!ca_plan_common(question, reason) || !ca_plan_lanes(question, choice->id, tile->depth, reason)) return false;
+  if (!ca_plan_roundable("E", p->e, reason) || !ca_plan_roundable("N", p->h * p->d, reason)) return false;
   if (!is_faster(question, p->b * p->s, reason)) return false;
   if (p->rotary_dim > 0 && p->d > MOST_COLUMNS)
     return ca_refuse(reason, "heads that rotate have %" PRId64 " channels, the limit is %d", p->d, MOST_COLUMNS);

@@ -121,6 +121,7 @@ static bool plan_projection(const ca_question *question, ca_choice *choice, char
   snprintf(text, sizeof text, "l%dt%dx%dm%dn%d", tile->depth, tile->rows, tile->cols, tokens, columns);
   ca_plan_id(question, text, choice);
   if (!suits(question, choice->id, reason)) return false;
+  if (!ca_plan_roundable("E", p->e, reason) || !ca_plan_roundable("N", p->h * p->d, reason)) return false;
   if (p->rotary_dim > 0 && p->d > columns)
     return ca_refuse(reason, "heads that rotate have %" PRId64 " channels, the limit is %d", p->d, columns);
   if (!ca_plan_writes(question)) return true;

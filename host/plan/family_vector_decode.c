@@ -92,6 +92,7 @@ bool ca_plan_vector_decode(const ca_question *question, ca_choice *choice, char 
   if (question->facts->type != CA_DEVICE_CPU)
     return problem->variant ? ca_refuse(reason, "the family is for CPU devices") : false;
   if (!ca_plan_common(question, reason) || !tile_suits(question, choice->id, reason)) return false;
+  if (!ca_plan_roundable("queries that share a key", shared_rows(a), reason)) return false;
   if (!ca_plan_writes(question)) return true;
   const int64_t items = a->b * a->hk * divide_up(shared_rows(a), CA_DECODE_ROWS(a->dk, a->dv));
   choice->parts = parts_of(question, items);

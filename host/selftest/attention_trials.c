@@ -39,6 +39,10 @@ static const ca_attention_row attention[] = {
     {1, 2, 1, 19, 47, 32, 32, .dtype = CLATTN_BF16, .mask = CA_TRIAL_FLOAT, .by_family = true},
     {1, 2, 1, 19, 47, 32, 32, .dtype = CLATTN_F64, .mask = CA_TRIAL_BOOL, .causal = true, .by_family = true},
     {1, 2, 1, 19, 47, 32, 32, 9, CLATTN_F64, .mask = CA_TRIAL_FLOAT, .qk = 4, .by_family = true},
+    /* More queries: families with a kernel for few of them choose the other one. */
+    {1, 1, 1, 37, 35, 512, 256, .by_family = true},
+    {1, 2, 1, 37, 47, 32, 32, 16, CLATTN_F16, .causal = true, .wild = true, .by_family = true},
+    {1, 2, 1, 37, 47, 32, 32, .dtype = CLATTN_BF16, .mask = CA_TRIAL_FLOAT, .by_family = true},
 };
 
 /* The stage alone: what it writes at each point. Types are arguments of its kernels. */

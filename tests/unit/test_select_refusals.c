@@ -323,6 +323,16 @@ static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
   problem.tensor[CLATTN_X].dtype = CLATTN_F64;
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f64f16_l16t6x4",
           "x is f64, and skinny computes in float32");
+  problem = projection(1, 1, ((int64_t)1 << 30) + 1, 2, 64, CLATTN_F32); /* E */
+  problem.variant = "skinny_projection_f32_l16t6x4";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant, "E is 1073741825, the limit is 1073741824");
+  problem.variant = "vector_projection_f32_l16t6x4";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_projection_f32_l16t6x4m64n64",
+          "E is 1073741825, the limit is 1073741824");
+  problem = projection(1, 1, 64, (int64_t)1 << 20, 1 << 11, CLATTN_F32); /* N */
+  problem.projection.d--;
+  problem.variant = "skinny_projection_f32_l16t6x4";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant, "N is 2146435072, the limit is 1073741824");
   problem = projection(1, 105, 64, 2, 64, CLATTN_F32);
   refuses(&problem, &facts, CLATTN_OK, "skinny_projection_f32_l16t6x4", "105 tokens, the tile is for 104 at most");
   problem = projection(2, 30, 64, 2, 64, CLATTN_F32);
@@ -353,6 +363,9 @@ static void decode_is_for_few_queries_on_wide_cpus(void **state)
   problem.variant = "vector_attention_f32_d64_decode_l8r1"; /* a named tile is taken on wider vectors too */
   assert_string_equal(problem.variant, chosen(&problem, &facts).id);
   problem.variant = "vector_attention_f32_d64_decode_l16r4";
+  problem.attention.sq = ((int64_t)1 << 30) + 1;
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant,
+          "queries that share a key is 2147483650, the limit is 1073741824");
   problem.attention.sq = 2;
   facts.compute_units = 64;
   facts.max_alloc_bytes = 1000;
