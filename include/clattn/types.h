@@ -91,7 +91,8 @@ typedef enum clattn_path {
  * Zero is every field's default, but for `scale` (NaN: 1/sqrt(DK)) and the windows (-1: unbounded): start from
  * CLATTN_ATTENTION_DESC_INIT. clattn_plan_scores reads the same descriptor.
  * Types: q, k, v, y, qk and an additive mask may each be any of f32, f16, bf16, f64. One float64 tensor, lse included,
- * and everything is computed in float64, which needs a device that has it; otherwise all is computed in float32. */
+ * and everything is computed in float64, which needs a device that has it; otherwise all is computed in float32.
+ * The fused path divides by the sum of the weights at the end: keys attended times |v| must stay a finite float32. */
 typedef struct clattn_attention_desc {
   uint32_t struct_size; /* bytes of this struct as the caller knows it */
   uint32_t flags;       /* CLATTN_CAUSAL | CLATTN_QUERY_OFFSET */
