@@ -1,6 +1,5 @@
 # Installation: headers, both libraries, the command where it is built, and how find_package and pkg-config find them.
 # Everything refers to everything else by relative paths, so an installed tree may be moved as a whole.
-option(CLATTN_INSTALL "Make install rules" ${CLATTN_IS_TOP})
 if(NOT CLATTN_INSTALL)
   return()
 endif()
