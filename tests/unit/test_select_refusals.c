@@ -333,6 +333,9 @@ static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
   problem.projection.d--;
   problem.variant = "skinny_projection_f32_l16t6x4";
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant, "N is 2146435072, the limit is 1073741824");
+  problem.variant = "vector_projection_f32_l16t6x4";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_projection_f32_l16t6x4m64n256",
+          "N is 2146435072, the limit is 1073741824");
   problem = projection(1, 105, 64, 2, 64, CLATTN_F32);
   refuses(&problem, &facts, CLATTN_OK, "skinny_projection_f32_l16t6x4", "105 tokens, the tile is for 104 at most");
   problem = projection(2, 30, 64, 2, 64, CLATTN_F32);
