@@ -95,7 +95,7 @@ typedef struct projection_case {
    * of q, hk of k and v, which has dv channels (0: d) and does not rotate. */
   int64_t hk, dv;
   unsigned absent; /* bits: 1 q, 2 k, 4 v */
-  bool mixed;      /* w, bias and output of each part in a type of its own, from w_type, bias_type and y_type on */
+  unsigned mixed;  /* bits: in a type of its own is each part's 1 w; 2 bias and output, and the second has no bias */
   bool sliced;     /* q, k and v are slices of one buffer [B,S,H*D + HK*(D+DV)] of type y_type */
 } projection_case;
 

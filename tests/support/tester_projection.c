@@ -48,9 +48,9 @@ static projection_case with_defaults(const projection_case *given)
 }
 
 /* Another type for each part, where they are mixed. */
-static int32_t mixed_type(const projection_case *c, int32_t type, int index)
+static int32_t mixed_type(const projection_case *c, unsigned what, int32_t type, int index)
 {
-  return c->mixed && type != CLATTN_F64 ? CLATTN_F32 + (type - CLATTN_F32 + index) % 3 : type;
+  return (c->mixed & what) && type != CLATTN_F64 ? CLATTN_F32 + (type - CLATTN_F32 + index) % 3 : type;
 }
 
 static void make_parts(bench *t)
@@ -66,9 +66,9 @@ static void make_parts(bench *t)
     p->h = i ? c->hk : c->h;
     p->d = i == 2 ? c->dv : c->d;
     p->rotates = c->rotary != ROTARY_NONE && i < 2;
-    p->w_type = mixed_type(c, c->w_type, i);
-    p->bias_type = mixed_type(c, c->bias_type, i);
-    p->y_type = c->sliced ? c->y_type : mixed_type(c, c->y_type, i);
+    p->w_type = mixed_type(c, 1, c->w_type, i);
+    p->bias_type = mixed_type(c, 2, c->bias_type, i);
+    p->y_type = c->sliced ? c->y_type : mixed_type(c, 2, c->y_type, i);
   }
 }
 
@@ -80,7 +80,7 @@ static void describe(const projection_case *c, const char *variant, char *text, 
            " x=%s w=%s bias=%s y=%s cache=%s seed=%" PRIu64
            " has_bias=%d packed=%d flat=%d rotary=%s interleaved=%d rotary_dim=%" PRId64 " position_offset=%" PRId64
            " layouts x%d w%d bias%d y%d cache%d equal=%d hk=%" PRId64 " dv=%" PRId64
-           " absent=%u mixed=%d sliced=%d (variant %s)",
+           " absent=%u mixed=%u sliced=%d (variant %s)",
            c->b, c->s, c->e, c->h, c->d, clattn_dtype_text((clattn_dtype)c->x_type),
            clattn_dtype_text((clattn_dtype)c->w_type), clattn_dtype_text((clattn_dtype)c->bias_type),
            clattn_dtype_text((clattn_dtype)c->y_type), clattn_dtype_text((clattn_dtype)c->cache_type), c->seed, c->bias,
@@ -207,7 +207,7 @@ static void bench_make(bench *t, const projection_case *given)
     const part *p = &t->part[i];
     const int64_t n = p->h * p->d;
     add_input(t, p->w, p->w_type, 2, (const int64_t[]){n, c->e}, c->w_layout, &r);
-    if (c->bias) add_input(t, p->bias, p->bias_type, 1, &n, c->bias_layout, &r);
+    if (c->bias && !(i == 1 && (c->mixed & 2))) add_input(t, p->bias, p->bias_type, 1, &n, c->bias_layout, &r);
   }
   if (c->rotary != ROTARY_NONE) add_rotary(t, &r);
   for (int i = 0; i < t->n_parts; i++) {
