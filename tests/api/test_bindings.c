@@ -69,9 +69,9 @@ static void missing_and_surplus(void **state)
   b[4].slot = 0;
   refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 0, must be 1 to 31", "");
   b[4].slot = CLATTN_SLOT_COUNT;
-  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 26", "1 to 25");
+  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 32", "1 to 31");
   b[4].slot = -3;
-  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is -3", "1 to 25");
+  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is -3", "1 to 31");
   copy(f, b);
   b[2].mem = NULL;
   refused(f, b, 4, CLATTN_INVALID_BINDING, "v: its buffer is NULL", "");

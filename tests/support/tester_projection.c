@@ -191,7 +191,7 @@ static void add_output(bench *t, const part *p)
   clattn_tensor view = c->y_is_flat ? clattn_dense((clattn_dtype)p->y_type, 3, flat)
                                     : clattn_bshd((clattn_dtype)p->y_type, c->b, c->s, p->h, p->d);
   const int64_t pitch = slice_pitch(t, NULL);
-  view.stride[0] = c->s * pitch;
+  view.stride[0] = (c->s ? c->s : 1) * pitch;
   view.stride[c->y_is_flat ? 1 : 2] = pitch;
   box_make_view(&t->box[p->y], p->y, &view, slice_pitch(t, p), true);
 }
