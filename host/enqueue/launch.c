@@ -28,8 +28,8 @@ static int32_t slot_of(const ca_problem *problem, const ca_launch *launch, int32
   const int32_t slot = said % CLATTN_SLOT_COUNT;
   if (problem->operation != CA_OP_PROJECTION || (slot != CLATTN_W && slot != CLATTN_BIAS && slot != CLATTN_Y))
     return slot;
-  const ca_projection_part *part = &problem->projection.part[launch->part + index];
   if (index >= launch->n_parts) return 0;
+  const ca_projection_part *part = &problem->projection.part[launch->part + index];
   return slot == CLATTN_W ? part->w : slot == CLATTN_BIAS ? part->bias : part->y;
 }
 
