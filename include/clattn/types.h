@@ -201,8 +201,9 @@ typedef struct clattn_projection_desc {
     .struct_size = (uint32_t)sizeof(clattn_projection_desc)                                                            \
   }
 
-/* Q, K and V of one x at once: each as by a clattn_projection_desc, bit by bit; q and k rotate where cos_cache and
- * sin_cache are present, v does not. Fewer launches, and x is fetched once: few tokens gain most. */
+/* Q, K and V of one x at once, each as by a clattn_projection_desc of the same variant, bit by bit; q and k rotate
+ * where cos_cache and sin_cache are present, v does not. One float64 tensor, and all three are computed in float64. On
+ * CPUs it is one launch; few tokens gain most. */
 typedef struct clattn_qkv_desc {
   uint32_t struct_size, flags;          /* flags: CLATTN_ROTARY_INTERLEAVED */
   clattn_tensor x;                      /* [B,S,E] */
