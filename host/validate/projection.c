@@ -231,7 +231,7 @@ clattn_status ca_validate_qkv(const clattn_qkv_desc *theirs, const clattn_tensor
       .n_parts = CA_MAX_PARTS,
       .part = {{CLATTN_W_Q, CLATTN_BIAS_Q, CLATTN_Q, w[0], &desc.bias_q, &desc.q, .rotates = true},
                {CLATTN_W_K, CLATTN_BIAS_K, CLATTN_K, w[1], &desc.bias_k, &desc.k, .rotates = true},
-               {CLATTN_W_V, CLATTN_BIAS_V, CLATTN_V, w[2], &desc.bias_v, &desc.v}}};
+               {CLATTN_W_V, CLATTN_BIAS_V, CLATTN_V, w[2], &desc.bias_v, &desc.v, .rotates = false}}};
   return take_projection(&said, problem, report);
 }
 
