@@ -160,10 +160,13 @@ static void a_limit_of_one_part_is_told(void **state)
   problem.variant = "vector";
   assert_status(CLATTN_UNSUPPORTED, ca_select(&problem, &facts, &choice, NULL, &report), &report);
   assert_says(&report, "N is 2147483648, the limit is");
-  problem.projection.part[2].h = (int64_t)1 << 62;
+  problem = qkv(4, 64, 1, 2, 32, floats);
+  problem.projection.b = INT32_MAX;
+  problem.projection.s = (int64_t)1 << 29;
+  problem.projection.part[0].d = 1;
   problem.variant = "reference";
   assert_status(CLATTN_UNSUPPORTED, ca_select(&problem, &facts, &choice, NULL, &report), &report);
-  assert_says(&report, "v has more than 2^63 elements");
+  assert_says(&report, "k has more than 2^63 elements");
 }
 
 int main(void)
