@@ -125,4 +125,17 @@ typedef struct ca_projection_args {
   ca_i32 zero; /* an even number of 32-bit members: rusticl refuses a struct with padding at its end */
 } ca_projection_args;
 
+/* What each part of several projections of one x has of its own. */
+typedef struct ca_projection_other {
+  ca_tensor_arg w, bias, y;
+  ca_i32 h, d, has_bias, has_rotary, rotary_dim, w_type, bias_type, y_type;
+} ca_projection_other;
+
+/* Arguments of up to three projections of one x: the first one's, and what differs in the others. A part without
+ * columns (h or d 0) is none. */
+typedef struct ca_projections_args {
+  ca_projection_args first;
+  ca_projection_other other[2];
+} ca_projections_args;
+
 #endif

@@ -6,7 +6,7 @@
  * Each lane of a sum has every P_LANES-th channel; the lanes are added at the end of a block. W is read where it lies
  * if its rows are contiguous, else P_ROWS rows of a block are copied as they are; it is never packed. X is copied as
  * float32, block by block. What is left of a row beyond whole vectors is a block of its own, filled up with zeros.
- * Tokens are numbered through the batch.
+ * Tokens are numbered through the batch. Up to three projections of one x are made at once.
  *
  * P_LANES    floats in a vector
  * P_ROWS     rows of w of a register tile
@@ -17,6 +17,7 @@
  * Private memory: 4 BLOCK + 4 P_TILE WIDTH + 4 P_ROWS DEPTH bytes and a little. Work-groups of one; no barriers. The
  * columns are divided among the groups of the grid, but any grid is right; no arguments mean no tiles. */
 #include "ca_shared.h"
+#include "lib/parts.clh"
 #include "lib/rotary.clh"
 #include "lib/tile_io.clh"
 #include "lib/vector.clh"
@@ -225,31 +226,46 @@ CA_APART void project_part(const ca_projection_args *args, __global const uchar 
   }
 }
 
-/* Columns of a range: the width divided among the groups, in register tiles, or in whole heads where they rotate. */
-CA_WITHIN int range_of(const ca_projection_args *args, int width, long tiles)
+/* Columns of a range: all columns divided among the groups, in register tiles, or in whole heads where they rotate. */
+CA_APART long divide_parts(const ca_projections_args *all, long tiles, ca_parts *parts)
 {
-  const int step = args->has_rotary ? args->d : P_ROWS;
-  const long groups = max((long)get_num_groups(0) / tiles, 1L), range = (width + groups - 1) / groups;
-  return (int)min((range + step - 1) / step, (long)(P_COLUMNS / step)) * step;
+  long width = 0, ranges = 0;
+  for (int i = 0; i < CA_PARTS; i++) {
+    ca_part_args(all, i, &parts->args[i]);
+    width += ca_part_width(&parts->args[i]);
+  }
+  const long groups = max((long)get_num_groups(0) / max(tiles, 1L), 1L), fair = (width + groups - 1) / groups;
+  for (int i = 0; i < CA_PARTS; i++) {
+    const ca_projection_args *args = &parts->args[i];
+    const int step = args->has_rotary ? args->d : P_ROWS;
+    const int range = step ? (int)min((fair + step - 1) / step, (long)(P_COLUMNS / step)) * step : 0;
+    parts->range[i] = range;
+    parts->ranges[i] = range ? (ca_part_width(args) + range - 1) / range : 0;
+    ranges += parts->ranges[i];
+  }
+  return ranges;
 }
 
-KERNEL void skinny_projection(const ca_projection_args args, __global const uchar *x, __global const uchar *w,
-                              __global const uchar *bias, __global const uchar *cosine, __global const uchar *sine,
-                              __global const long *position, __global uchar *y)
+KERNEL void skinny_projection(const ca_projections_args all, __global const uchar *x, __global const uchar *w0,
+                              __global const uchar *w1, __global const uchar *w2, __global const uchar *bias0,
+                              __global const uchar *bias1, __global const uchar *bias2, __global const uchar *cosine,
+                              __global const uchar *sine, __global const long *position, __global uchar *y0,
+                              __global uchar *y1, __global uchar *y2)
 {
-  const int width = args.h * args.d;
-  const long all_tokens = (long)args.b * args.s, tiles = (all_tokens + P_TILE - 1) / P_TILE;
-  if (width == 0 || tiles == 0) return;
-  const long tile_tokens = (all_tokens + tiles - 1) / tiles;
-  const int range = range_of(&args, width, tiles);
-  const long ranges = (width + range - 1) / range;
+  ca_parts parts;
+  const long all_tokens = (long)all.first.b * all.first.s, tiles = (all_tokens + P_TILE - 1) / P_TILE;
+  const long ranges = divide_parts(&all, tiles, &parts), tile_tokens = (all_tokens + tiles - 1) / max(tiles, 1L);
   for (long item = (long)get_group_id(0); item < tiles * ranges; item += (long)get_num_groups(0)) {
     const long tile = item / ranges;
+    long range = item - tile * ranges;
+    const int i = ca_take_part(&parts, &range);
+    const ca_projection_args *args = &parts.args[i];
     part p;
     p.first = tile * tile_tokens;
     p.tokens = (int)min(tile_tokens, all_tokens - p.first);
-    p.column = (int)(item - tile * ranges) * range;
-    p.columns = min(range, width - p.column);
-    if (p.tokens > 0) project_part(&args, x, w, bias, cosine, sine, position, y, &p);
+    p.column = (int)range * parts.range[i];
+    p.columns = min(parts.range[i], ca_part_width(args) - p.column);
+    if (p.tokens > 0)
+      project_part(args, x, CA_OF_PART(i, w), CA_OF_PART(i, bias), cosine, sine, position, CA_OF_PART(i, y), &p);
   }
 }

@@ -5,7 +5,7 @@
  *
  * Elements of W are broadcast against vectors of tokens: W is read where it lies if it is float32 rows, else P_ROWS
  * rows of a block are copied as such, and is never packed. X is transposed block by block as it is read, Y as it is
- * stored. Tokens are numbered through the batch.
+ * stored. Tokens are numbered through the batch. Up to three projections of one x are made at once.
  *
  * P_LANES    floats in a vector
  * P_ROWS     rows of W of a register tile
@@ -16,6 +16,7 @@
  * Private memory: 4 P_TILES P_LANES P_VECTORS (P_DEPTH + P_COLUMNS + P_ROWS) + 4 P_DEPTH (P_LANES + P_ROWS) bytes and a
  * little. Work-groups of one; no barriers. Tiles are taken in turn: any grid is right; no arguments mean no tiles. */
 #include "ca_shared.h"
+#include "lib/parts.clh"
 #include "lib/rotary.clh"
 #include "lib/tile_io.clh"
 #include "lib/vector.clh"
@@ -171,21 +172,42 @@ CA_APART void project_part(const ca_projection_args *args, __global const uchar 
   }
 }
 
-KERNEL void vector_projection(const ca_projection_args args, __global const uchar *x, __global const uchar *w,
-                              __global const uchar *bias, __global const uchar *cosine, __global const uchar *sine,
-                              __global const long *position, __global uchar *y)
+/* Columns of a range: whole heads where they rotate. */
+CA_APART long divide_parts(const ca_projections_args *all, ca_parts *parts)
 {
-  const int width = args.h * args.d;
-  const int range = args.has_rotary ? P_COLUMNS / max(args.d, 1) * args.d : P_COLUMNS;
-  const int ranges = range ? (width + range - 1) / range : 0;
-  const long all_tokens = (long)args.b * args.s, tiles = (all_tokens + P_TILES * TOKENS - 1) / (P_TILES * TOKENS);
+  long ranges = 0;
+  for (int i = 0; i < CA_PARTS; i++) {
+    ca_projection_args *args = &parts->args[i];
+    ca_part_args(all, i, args);
+    const int width = ca_part_width(args);
+    const int range = args->has_rotary ? P_COLUMNS / max(args->d, 1) * args->d : P_COLUMNS;
+    parts->range[i] = range;
+    parts->ranges[i] = width ? (width + range - 1) / range : 0;
+    ranges += parts->ranges[i];
+  }
+  return ranges;
+}
+
+KERNEL void vector_projection(const ca_projections_args all, __global const uchar *x, __global const uchar *w0,
+                              __global const uchar *w1, __global const uchar *w2, __global const uchar *bias0,
+                              __global const uchar *bias1, __global const uchar *bias2, __global const uchar *cosine,
+                              __global const uchar *sine, __global const long *position, __global uchar *y0,
+                              __global uchar *y1, __global uchar *y2)
+{
+  ca_parts parts;
+  const long ranges = divide_parts(&all, &parts);
+  const long all_tokens = (long)all.first.b * all.first.s;
+  const long tiles = (all_tokens + P_TILES * TOKENS - 1) / (P_TILES * TOKENS);
   for (long item = (long)get_group_id(0); item < tiles * ranges; item += (long)get_num_groups(0)) {
     const long tile = item / ranges;
+    long range = item - tile * ranges;
+    const int i = ca_take_part(&parts, &range);
+    const ca_projection_args *args = &parts.args[i];
     part p;
     p.first = tile * P_TILES * TOKENS;
     p.tokens = (int)min((long)(P_TILES * TOKENS), all_tokens - p.first);
-    p.column = (int)(item - tile * ranges) * range;
-    p.columns = min(range, width - p.column);
-    project_part(&args, x, w, bias, cosine, sine, position, y, &p);
+    p.column = (int)range * parts.range[i];
+    p.columns = min(parts.range[i], ca_part_width(args) - p.column);
+    project_part(args, x, CA_OF_PART(i, w), CA_OF_PART(i, bias), cosine, sine, position, CA_OF_PART(i, y), &p);
   }
 }

@@ -141,6 +141,7 @@ clattn_status ca_bindings_take(const clattn_plan *plan, const clattn_binding *bi
   for (int32_t slot = 1; slot < CLATTN_SLOT_COUNT; slot++)
     if (slot != CLATTN_WORKSPACE && ca_plan_wants(plan, slot) && !bound[slot].mem)
       return ca_fail(report, CLATTN_INVALID_BINDING, "%s is not bound, but the plan needs it", ca_slot_text(slot));
-  if (plan->weights) bound[CLATTN_W] = (ca_bound){plan->weights->mem, 0};
+  for (int i = 0; i < CA_MAX_PARTS; i++)
+    if (plan->weights[i]) bound[plan->problem.projection.part[i].w] = (ca_bound){plan->weights[i]->mem, 0};
   return check_overlaps(plan, place, report);
 }

@@ -34,8 +34,8 @@ struct clattn_weights {
 
 struct clattn_plan {
   clattn_context *context;
-  clattn_weights *weights; /* or NULL */
-  ca_problem problem;      /* its variant is NULL: the text was the caller's */
+  clattn_weights *weights[CA_MAX_PARTS]; /* of a projection's parts, or NULL */
+  ca_problem problem;                    /* its variant is NULL: the text was the caller's */
   ca_choice choice;
   cl_kernel kernel[CA_MAX_LAUNCHES]; /* NULL for CLBlast */
   ca_lock launching;                 /* a kernel's arguments and its enqueueing belong together */

@@ -148,14 +148,21 @@ static clattn_status choose_and_ready(clattn_plan *plan, const ca_problem *asked
   }
 }
 
+/* The packed weights of a projection's parts, and their views; NULL: none. */
+typedef struct packed_parts {
+  clattn_weights *of[CA_MAX_PARTS];
+  const clattn_tensor *view[CA_MAX_PARTS];
+} packed_parts;
+
 /* From a checked problem to a plan. */
-static clattn_status make_plan(clattn_context *context, const ca_problem *problem, clattn_weights *weights,
+static clattn_status make_plan(clattn_context *context, const ca_problem *problem, const packed_parts *weights,
                                double begin, clattn_plan **out, clattn_report *report)
 {
   clattn_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "a plan of %zu bytes", sizeof *plan);
   plan->context = ca_context_retain(context);
-  plan->weights = weights ? ca_weights_retain(weights) : NULL;
+  for (int i = 0; weights && i < CA_MAX_PARTS; i++)
+    plan->weights[i] = weights->of[i] ? ca_weights_retain(weights->of[i]) : NULL;
   plan->problem = *problem;
   plan->problem.variant = NULL;
   ca_lock_init(&plan->launching);
@@ -218,19 +225,49 @@ clattn_status clattn_plan_values(clattn_context *context, const clattn_values_de
   return make_plan(context, &problem, NULL, begin, plan, report);
 }
 
+static clattn_status find_weights(const clattn_context *context, const clattn_weights *const said[CA_MAX_PARTS],
+                                  packed_parts *weights, clattn_report *report)
+{
+  *weights = (packed_parts){{NULL}, {NULL}};
+  for (int i = 0; i < CA_MAX_PARTS; i++) {
+    if (!said[i]) continue;
+    memcpy(&weights->of[i], &said[i], sizeof weights->of[i]); /* a plan counts as a user of them */
+    weights->view[i] = &weights->of[i]->tensor;
+    if (weights->of[i]->context->cl != context->cl)
+      return ca_fail(report, CLATTN_INVALID_ARGUMENT, "weights belong to another context");
+  }
+  return CLATTN_OK;
+}
+
 clattn_status clattn_plan_projection(clattn_context *context, const clattn_projection_desc *desc, clattn_plan **plan,
                                      clattn_report *report)
 {
   const double begin = now_ms();
   ca_problem problem;
+  packed_parts weights;
   CA_TRY(check_arguments(context, plan, report));
   if (!desc) return ca_fail(report, CLATTN_INVALID_ARGUMENT, "clattn_projection_desc is NULL");
-  clattn_weights *weights = NULL;
-  if (desc->struct_size >= sizeof *desc) memcpy(&weights, &desc->weights, sizeof weights);
-  if (weights && weights->context->cl != context->cl)
-    return ca_fail(report, CLATTN_INVALID_ARGUMENT, "weights belong to another context");
-  CA_TRY(ca_validate_projection(desc, weights ? &weights->tensor : NULL, &problem, report));
-  return make_plan(context, &problem, weights, begin, plan, report);
+  const bool whole = desc->struct_size >= sizeof *desc;
+  const clattn_weights *said[CA_MAX_PARTS] = {whole ? desc->weights : NULL};
+  CA_TRY(find_weights(context, said, &weights, report));
+  CA_TRY(ca_validate_projection(desc, weights.view[0], &problem, report));
+  return make_plan(context, &problem, &weights, begin, plan, report);
+}
+
+clattn_status clattn_plan_qkv(clattn_context *context, const clattn_qkv_desc *desc, clattn_plan **plan,
+                              clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  packed_parts weights;
+  CA_TRY(check_arguments(context, plan, report));
+  if (!desc) return ca_fail(report, CLATTN_INVALID_ARGUMENT, "clattn_qkv_desc is NULL");
+  const bool whole = desc->struct_size >= sizeof *desc;
+  const clattn_weights *said[CA_MAX_PARTS] = {whole ? desc->weights_q : NULL, whole ? desc->weights_k : NULL,
+                                              whole ? desc->weights_v : NULL};
+  CA_TRY(find_weights(context, said, &weights, report));
+  CA_TRY(ca_validate_qkv(desc, weights.view, &problem, report));
+  return make_plan(context, &problem, &weights, begin, plan, report);
 }
 
 clattn_status clattn_plan_merge(clattn_context *context, const clattn_merge_desc *desc, clattn_plan **plan,
@@ -247,7 +284,7 @@ void clattn_plan_destroy(clattn_plan *plan)
 {
   if (!plan) return;
   release_kernels(plan);
-  clattn_weights_destroy(plan->weights);
+  for (int i = 0; i < CA_MAX_PARTS; i++) clattn_weights_destroy(plan->weights[i]);
   clattn_context_destroy(plan->context);
   ca_lock_destroy(&plan->launching);
   free(plan);
@@ -283,7 +320,9 @@ size_t ca_plan_slot_bytes(const clattn_plan *plan, int32_t slot)
 
 bool ca_plan_wants(const clattn_plan *plan, int32_t slot)
 {
-  return plan->problem.tensor[slot].present && !(slot == CLATTN_W && plan->weights);
+  for (int i = 0; i < CA_MAX_PARTS; i++)
+    if (plan->weights[i] && plan->problem.projection.part[i].w == slot) return false;
+  return plan->problem.tensor[slot].present;
 }
 
 clattn_status clattn_plan_slot(const clattn_plan *plan, uint32_t index, clattn_slot_info *info)

@@ -16,13 +16,17 @@ typedef enum ca_stage {
   CA_STAGE_COUNT
 } ca_stage;
 
-#define CA_MAX_LAUNCHES 4
+/* In stages.def: what is W, BIAS or Y of the launch's second or third part. */
+#define CA_OF_PART(part, slot) ((part)*CLATTN_SLOT_COUNT + (slot))
+
+#define CA_MAX_LAUNCHES 6
 #define CA_VARIANT_ID_BYTES 96
 #define CA_OPTIONS_BYTES 384
 
 /* One kernel launch. */
 typedef struct ca_launch {
   ca_stage stage;
+  int part, n_parts;              /* of a projection: the parts that it makes */
   const char *source;             /* program file, "tiled_attention.cl" */
   const char *kernel;             /* "tiled_attention" */
   char options[CA_OPTIONS_BYTES]; /* "-DP_TILE_Q=32 ..." */
@@ -35,7 +39,8 @@ typedef struct ca_choice {
   char id[CA_VARIANT_ID_BYTES];
   uint32_t n_launches;
   ca_launch launch[CA_MAX_LAUNCHES];
-  size_t workspace_bytes; /* dense [B,HQ,SQ,SK] of real_bytes for the stages; [B*S,N] for clblast; partial results
+  size_t workspace_bytes; /* dense [B,HQ,SQ,SK] of real_bytes for the stages; [B*S,N] of the widest part for
+                             clblast; partial results
                              [B,HQ,SQ,parts]; else 0 */
   int32_t parts;          /* of a row's keys, with a partial result each; 0: no such split */
   size_t real_bytes;      /* of a number of the computation: 4, or 8 where it is done in double */

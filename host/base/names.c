@@ -53,6 +53,8 @@ const char *ca_operation_text(ca_operation operation)
   return (unsigned)operation < CA_OP_COUNT ? text[operation] : "?";
 }
 
+int64_t ca_projection_width(const ca_projection_part *part) { return part->h * part->d; }
+
 int64_t ca_tensor_elems(const ca_tensor *t) { return t->present ? t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3] : 0; }
 
 void ca_variant_kind(const char *id, char kind[CA_VARIANT_KIND_BYTES])

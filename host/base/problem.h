@@ -38,10 +38,20 @@ typedef struct ca_attention_problem {
   double scale, softcap;
 } ca_attention_problem;
 
-typedef struct ca_projection_problem {
-  int64_t b, s, e, h, d;
-  bool interleaved;
+/* One of the operators that x is multiplied by. */
+typedef struct ca_projection_part {
+  int32_t w, bias, y; /* slots */
+  int64_t h, d;       /* 0 where the part is absent */
   int64_t rotary_dim; /* 0 = no rotation */
+} ca_projection_part;
+
+#define CA_MAX_PARTS 3
+
+typedef struct ca_projection_problem {
+  int64_t b, s, e;
+  int n_parts; /* 1, or Q, K and V */
+  ca_projection_part part[CA_MAX_PARTS];
+  bool interleaved;
   int64_t position_offset;
   int32_t cache_rank;
 } ca_projection_problem;
@@ -57,6 +67,9 @@ typedef struct ca_problem {
     ca_projection_problem projection;
   };
 } ca_problem;
+
+/* Columns of a part's result; 0 where it is absent. */
+int64_t ca_projection_width(const ca_projection_part *part);
 
 /* Elements of a tensor, all dimensions multiplied; a present tensor's product is known not to overflow. */
 int64_t ca_tensor_elems(const ca_tensor *t);

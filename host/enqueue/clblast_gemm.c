@@ -3,12 +3,13 @@
 #ifdef CA_WITH_CLBLAST
 #include <clblast_c.h>
 
-clattn_status ca_clblast_gemm(const ca_problem *problem, const ca_bound bound[CLATTN_SLOT_COUNT],
+clattn_status ca_clblast_gemm(const ca_problem *problem, int part, const ca_bound bound[CLATTN_SLOT_COUNT],
                               cl_command_queue queue, cl_uint n_wait, const cl_event *wait, cl_event *done,
                               clattn_report *report)
 {
   const ca_projection_problem *p = &problem->projection;
-  const ca_tensor *x = &problem->tensor[CLATTN_X], *w = &problem->tensor[CLATTN_W];
+  const int32_t w_slot = p->part[part].w;
+  const ca_tensor *x = &problem->tensor[CLATTN_X], *w = &problem->tensor[w_slot];
   if (n_wait) {
     const cl_int error = clEnqueueBarrierWithWaitList(queue, n_wait, wait, NULL);
     if (error) return ca_fail_cl(report, error, "clEnqueueBarrierWithWaitList");
@@ -19,8 +20,8 @@ clattn_status ca_clblast_gemm(const ca_problem *problem, const ca_bound bound[CL
   const size_t w_row = n > 1 ? (size_t)w->stride[0] : k;
   const CLBlastStatusCode code =
       CLBlastSgemm(CLBlastLayoutRowMajor, CLBlastTransposeNo, CLBlastTransposeYes, m, n, k, 1.0f, bound[CLATTN_X].mem,
-                   bound[CLATTN_X].offset_bytes / sizeof(float), x_row, bound[CLATTN_W].mem,
-                   bound[CLATTN_W].offset_bytes / sizeof(float), w_row, 0.0f, bound[CLATTN_WORKSPACE].mem,
+                   bound[CLATTN_X].offset_bytes / sizeof(float), x_row, bound[w_slot].mem,
+                   bound[w_slot].offset_bytes / sizeof(float), w_row, 0.0f, bound[CLATTN_WORKSPACE].mem,
                    bound[CLATTN_WORKSPACE].offset_bytes / sizeof(float), n, &queue, done);
   if (code != CLBlastSuccess) return ca_fail_cl(report, (int32_t)code, "CLBlastSgemm %zu x %zu x %zu", m, n, k);
   return CLATTN_OK;
@@ -29,11 +30,11 @@ clattn_status ca_clblast_gemm(const ca_problem *problem, const ca_bound bound[CL
 #else
 #include <assert.h>
 
-clattn_status ca_clblast_gemm(const ca_problem *problem, const ca_bound bound[CLATTN_SLOT_COUNT],
+clattn_status ca_clblast_gemm(const ca_problem *problem, int part, const ca_bound bound[CLATTN_SLOT_COUNT],
                               cl_command_queue queue, cl_uint n_wait, const cl_event *wait, cl_event *done,
                               clattn_report *report)
 {
-  (void)problem, (void)bound, (void)queue, (void)n_wait, (void)wait, (void)done, (void)report;
+  (void)problem, (void)part, (void)bound, (void)queue, (void)n_wait, (void)wait, (void)done, (void)report;
   assert(!"the planner never chooses CLBlast in a build without it");
   return CLATTN_INTERNAL;
 }

@@ -12,7 +12,7 @@
 typedef struct stage_row {
   size_t args_bytes;
   int n_slots;
-  int32_t slot[9];
+  int32_t slot[13];
 } stage_row;
 
 static const stage_row stage_rows[CA_STAGE_COUNT] = {
@@ -21,24 +21,37 @@ static const stage_row stage_rows[CA_STAGE_COUNT] = {
 #undef CA_STAGE
 };
 
-/* The buffer of a slot: its own, the workspace for A and P of staged attention, or none. */
-static cl_mem buffer_of(const ca_problem *problem, int32_t slot, const ca_bound *bound)
+/* What a projection's stages call W, BIAS and Y are slots of the launch's parts; 0 where it has no such part. */
+static int32_t slot_of(const ca_problem *problem, const ca_launch *launch, int32_t said)
 {
+  const int index = said / CLATTN_SLOT_COUNT;
+  const int32_t slot = said % CLATTN_SLOT_COUNT;
+  if (problem->operation != CA_OP_PROJECTION || (slot != CLATTN_W && slot != CLATTN_BIAS && slot != CLATTN_Y))
+    return slot;
+  if (index >= launch->n_parts) return 0;
+  const ca_projection_part *part = &problem->projection.part[launch->part + index];
+  return slot == CLATTN_W ? part->w : slot == CLATTN_BIAS ? part->bias : part->y;
+}
+
+/* The buffer of a slot: its own, the workspace for A and P of staged attention, or none. */
+static cl_mem buffer_of(const ca_problem *problem, const ca_launch *launch, int32_t said, const ca_bound *bound)
+{
+  const int32_t slot = slot_of(problem, launch, said);
   const bool in_workspace = (slot == CLATTN_A || slot == CLATTN_P) && !problem->tensor[slot].present;
   return bound[in_workspace ? (int32_t)CLATTN_WORKSPACE : slot].mem;
 }
 
 /* The argument struct first, then the buffers; bound == NULL: all zero, for the warm-up. */
-static clattn_status set_arguments(const ca_problem *problem, const ca_choice *choice, ca_stage stage, cl_kernel kernel,
-                                   const ca_bound *bound, clattn_report *report)
+static clattn_status set_arguments(const ca_problem *problem, const ca_choice *choice, const ca_launch *launch,
+                                   cl_kernel kernel, const ca_bound *bound, clattn_report *report)
 {
-  const stage_row *row = &stage_rows[stage];
+  const stage_row *row = &stage_rows[launch->stage];
   ca_any_args args;
   memset(&args, 0, sizeof args);
-  if (bound) ca_pack(problem, choice, stage, bound, &args);
+  if (bound) ca_pack(problem, choice, launch, bound, &args);
   cl_int error = clSetKernelArg(kernel, 0, row->args_bytes, &args);
   for (int i = 0; i < row->n_slots && !error; i++) {
-    cl_mem mem = bound ? buffer_of(problem, row->slot[i], bound) : NULL;
+    cl_mem mem = bound ? buffer_of(problem, launch, row->slot[i], bound) : NULL;
     error = clSetKernelArg(kernel, (cl_uint)(i + 1), sizeof mem, mem ? &mem : NULL);
   }
   return error ? ca_fail_cl(report, error, "clSetKernelArg") : CLATTN_OK;
@@ -49,8 +62,9 @@ clattn_status ca_launch_enqueue(const ca_problem *problem, const ca_choice *choi
                                 const cl_event *wait, cl_event *done, clattn_report *report)
 {
   const ca_launch *launch = &choice->launch[index];
-  if (launch->stage == CA_STAGE_clblast_gemm) return ca_clblast_gemm(problem, bound, queue, n_wait, wait, done, report);
-  CA_TRY(set_arguments(problem, choice, launch->stage, kernel, bound, report));
+  if (launch->stage == CA_STAGE_clblast_gemm)
+    return ca_clblast_gemm(problem, launch->part, bound, queue, n_wait, wait, done, report);
+  CA_TRY(set_arguments(problem, choice, launch, kernel, bound, report));
   size_t global[3];
   for (uint32_t i = 0; i < launch->dims; i++) global[i] = launch->groups[i] * launch->local[i];
   const cl_int error =
@@ -59,10 +73,10 @@ clattn_status ca_launch_enqueue(const ca_problem *problem, const ca_choice *choi
 }
 
 /* CLBlast compiles for the sizes it meets, so it is run once on buffers of the real sizes. */
-static clattn_status warm_up_clblast(const ca_problem *problem, const ca_choice *choice, cl_context context,
+static clattn_status warm_up_clblast(const ca_problem *problem, const ca_choice *choice, int part, cl_context context,
                                      cl_command_queue queue, clattn_report *report)
 {
-  static const int32_t slots[3] = {CLATTN_X, CLATTN_W, CLATTN_WORKSPACE};
+  const int32_t slots[3] = {CLATTN_X, problem->projection.part[part].w, CLATTN_WORKSPACE};
   ca_bound bound[CLATTN_SLOT_COUNT] = {{0}};
   clattn_status status = CLATTN_OK;
   for (int i = 0; i < 3 && status == CLATTN_OK; i++) {
@@ -72,7 +86,7 @@ static clattn_status warm_up_clblast(const ca_problem *problem, const ca_choice 
     bound[slots[i]].mem = clCreateBuffer(context, CL_MEM_READ_WRITE, bytes, NULL, &error);
     if (error) status = ca_fail_cl(report, error, "a buffer of %zu bytes for CLBlast's first run", bytes);
   }
-  if (status == CLATTN_OK) status = ca_clblast_gemm(problem, bound, queue, 0, NULL, NULL, report);
+  if (status == CLATTN_OK) status = ca_clblast_gemm(problem, part, bound, queue, 0, NULL, NULL, report);
   const cl_int error = clFinish(queue);
   if (status == CLATTN_OK && error) status = ca_fail_cl(report, error, "CLBlast's first run");
   for (int i = 0; i < 3; i++)
@@ -84,8 +98,9 @@ clattn_status ca_launch_warm_up(const ca_problem *problem, const ca_choice *choi
                                 cl_context context, cl_command_queue queue, clattn_report *report)
 {
   const ca_launch *launch = &choice->launch[index];
-  if (launch->stage == CA_STAGE_clblast_gemm) return warm_up_clblast(problem, choice, context, queue, report);
-  CA_TRY(set_arguments(problem, choice, launch->stage, kernel, NULL, report));
+  if (launch->stage == CA_STAGE_clblast_gemm)
+    return warm_up_clblast(problem, choice, launch->part, context, queue, report);
+  CA_TRY(set_arguments(problem, choice, launch, kernel, NULL, report));
   cl_int error = clEnqueueNDRangeKernel(queue, kernel, launch->dims, NULL, launch->local, launch->local, 0, NULL, NULL);
   if (!error) error = clFinish(queue);
   return error ? ca_fail_cl(report, error, "the first launch of %s", launch->kernel) : CLATTN_OK;

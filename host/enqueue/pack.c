@@ -102,16 +102,17 @@ static void pack_attention(const ca_problem *problem, const ca_choice *choice, c
   };
 }
 
-static void pack_projection(const ca_problem *problem, const ca_bound bound[CLATTN_SLOT_COUNT],
+static void pack_projection(const ca_problem *problem, int index, const ca_bound bound[CLATTN_SLOT_COUNT],
                             ca_projection_args *args)
 {
   const ca_projection_problem *p = &problem->projection;
+  const ca_projection_part *part = &p->part[index];
   const ca_tensor *tensor = problem->tensor;
   *args = (ca_projection_args){
       .x = pack_tensor(problem, CLATTN_X, bound),
-      .w = pack_tensor(problem, CLATTN_W, bound),
-      .bias = pack_tensor(problem, CLATTN_BIAS, bound),
-      .y = pack_tensor(problem, CLATTN_Y, bound),
+      .w = pack_tensor(problem, part->w, bound),
+      .bias = pack_tensor(problem, part->bias, bound),
+      .y = pack_tensor(problem, part->y, bound),
       .cosine = pack_tensor(problem, CLATTN_COS_CACHE, bound),
       .sine = pack_tensor(problem, CLATTN_SIN_CACHE, bound),
       .position = pack_tensor(problem, CLATTN_POSITION_IDS, bound),
@@ -120,21 +121,42 @@ static void pack_projection(const ca_problem *problem, const ca_bound bound[CLAT
       .b = (ca_i32)p->b,
       .s = (ca_i32)p->s,
       .e = (ca_i32)p->e,
-      .h = (ca_i32)p->h,
-      .d = (ca_i32)p->d,
-      .has_bias = tensor[CLATTN_BIAS].present,
-      .has_rotary = p->rotary_dim > 0,
+      .h = (ca_i32)part->h,
+      .d = (ca_i32)part->d,
+      .has_bias = tensor[part->bias].present,
+      .has_rotary = part->rotary_dim > 0,
       .has_position = tensor[CLATTN_POSITION_IDS].present,
-      .rotary_dim = (ca_i32)p->rotary_dim,
+      .rotary_dim = (ca_i32)part->rotary_dim,
       .interleaved = p->interleaved,
       .cache_rank = p->cache_rank,
       .cache_rows = (ca_i32)tensor[CLATTN_COS_CACHE].dim[0],
       .x_type = tensor[CLATTN_X].dtype,
-      .w_type = tensor[CLATTN_W].dtype,
-      .bias_type = tensor[CLATTN_BIAS].dtype,
-      .y_type = tensor[CLATTN_Y].dtype,
+      .w_type = tensor[part->w].dtype,
+      .bias_type = tensor[part->bias].dtype,
+      .y_type = tensor[part->y].dtype,
       .cache_type = tensor[CLATTN_COS_CACHE].dtype,
   };
+}
+
+static void pack_projections(const ca_problem *problem, const ca_launch *launch,
+                             const ca_bound bound[CLATTN_SLOT_COUNT], ca_projections_args *args)
+{
+  pack_projection(problem, launch->part, bound, &args->first);
+  for (int i = 1; i < launch->n_parts; i++) {
+    ca_projection_args one;
+    pack_projection(problem, launch->part + i, bound, &one);
+    args->other[i - 1] = (ca_projection_other){.w = one.w,
+                                               .bias = one.bias,
+                                               .y = one.y,
+                                               .h = one.h,
+                                               .d = one.d,
+                                               .has_bias = one.has_bias,
+                                               .has_rotary = one.has_rotary,
+                                               .rotary_dim = one.rotary_dim,
+                                               .w_type = one.w_type,
+                                               .bias_type = one.bias_type,
+                                               .y_type = one.y_type};
+  }
 }
 
 static ca_extend_side pack_side(const ca_problem *problem, const ca_bound *bound, int32_t rows, int32_t past,
@@ -182,13 +204,16 @@ static void pack_merge(const ca_problem *problem, const ca_bound bound[CLATTN_SL
                           .want_lse = tensor[CLATTN_LSE].present};
 }
 
-void ca_pack(const ca_problem *problem, const ca_choice *choice, ca_stage stage,
+void ca_pack(const ca_problem *problem, const ca_choice *choice, const ca_launch *launch,
              const ca_bound bound[CLATTN_SLOT_COUNT], ca_any_args *args)
 {
-  switch (stage) {
+  switch (launch->stage) {
   case CA_STAGE_projection:
   case CA_STAGE_projection_finish:
-    pack_projection(problem, bound, &args->projection);
+    pack_projection(problem, launch->part, bound, &args->projection);
+    break;
+  case CA_STAGE_projections:
+    pack_projections(problem, launch, bound, &args->projections);
     break;
   case CA_STAGE_extend:
     pack_extend(problem, bound, &args->extend);
@@ -197,6 +222,6 @@ void ca_pack(const ca_problem *problem, const ca_choice *choice, ca_stage stage,
     pack_merge(problem, bound, &args->merge);
     break;
   default:
-    pack_attention(problem, choice, stage, bound, &args->attention);
+    pack_attention(problem, choice, launch->stage, bound, &args->attention);
   }
 }

@@ -35,17 +35,32 @@ static void types_text(const ca_problem *problem, const int32_t *slots, int coun
   }
 }
 
+/* x and the operators; what these agree in is said once. */
+static void projection_types(const ca_problem *problem, char text[32])
+{
+  const ca_projection_problem *p = &problem->projection;
+  int32_t slots[1 + CA_MAX_PARTS] = {CLATTN_X};
+  bool same = true;
+  int count = 1;
+  for (int i = 0; i < p->n_parts; i++) {
+    const ca_tensor *tensor = problem->tensor;
+    if (!tensor[p->part[i].w].present) continue;
+    slots[count++] = p->part[i].w;
+    same = same && tensor[p->part[i].w].dtype == tensor[slots[1]].dtype;
+  }
+  types_text(problem, slots, same ? 2 : count, text);
+}
+
 void ca_plan_id(const ca_question *question, const char *tile_text, ca_choice *choice)
 {
   static const int32_t attention_slots[4] = {CLATTN_Q, CLATTN_K, CLATTN_V, CLATTN_Y};
   static const int32_t merge_slots[3] = {CLATTN_Y1, CLATTN_Y2, CLATTN_Y};
   static const int32_t values_slots[2] = {CLATTN_V, CLATTN_Y};
-  static const int32_t projection_slots[2] = {CLATTN_X, CLATTN_W};
   const ca_problem *problem = question->problem;
   char types[32] = "f32", head[48] = "";
   switch (question->operation) {
   case CA_OP_PROJECTION:
-    types_text(problem, projection_slots, 2, types);
+    projection_types(problem, types);
     break;
   case CA_OP_SOFTMAX:
     break;
@@ -122,6 +137,23 @@ bool ca_plan_roundable(const char *name, int64_t size, char reason[CA_REASON_BYT
   return is_at_most(name, size, (int64_t)1 << 30, reason);
 }
 
+bool ca_plan_roundable_projection(const ca_question *question, char reason[CA_REASON_BYTES])
+{
+  const ca_projection_problem *p = &question->problem->projection;
+  if (!ca_plan_roundable("E", p->e, reason)) return false;
+  for (int i = 0; i < p->n_parts; i++)
+    if (!ca_plan_roundable("N", ca_projection_width(&p->part[i]), reason)) return false;
+  return true;
+}
+
+bool ca_plan_heads_rotate(const ca_problem *problem, int columns, char reason[CA_REASON_BYTES])
+{
+  const int64_t widest = ca_plan_widest_head(problem);
+  if (widest > columns)
+    return ca_refuse(reason, "heads that rotate have %" PRId64 " channels, the limit is %d", widest, columns);
+  return true;
+}
+
 bool ca_plan_product(const char *name, const int64_t *factor, int count, char reason[CA_REASON_BYTES])
 {
   int64_t product = 1;
@@ -134,9 +166,14 @@ static bool sizes_fit(const ca_question *question, char reason[CA_REASON_BYTES])
 {
   if (question->operation == CA_OP_PROJECTION) {
     const ca_projection_problem *p = &question->problem->projection;
-    const int64_t outputs[4] = {p->b, p->s, p->h, p->d};
+    for (int i = 0; i < p->n_parts; i++) {
+      const ca_projection_part *part = &p->part[i];
+      const int64_t outputs[4] = {p->b, p->s, part->h, part->d};
+      if (!ca_plan_product(ca_slot_text(part->y), outputs, 4, reason) ||
+          !fits_32_bits("N", ca_projection_width(part), reason))
+        return false;
+    }
     return fits_32_bits("B", p->b, reason) && fits_32_bits("S", p->s, reason) && fits_32_bits("E", p->e, reason) &&
-           ca_plan_product("y", outputs, 4, reason) && fits_32_bits("N", p->h * p->d, reason) &&
            fits_32_bits("rows of cos_cache", question->problem->tensor[CLATTN_COS_CACHE].dim[0], reason);
   }
   const ca_attention_problem *a = &question->problem->attention;
@@ -172,11 +209,10 @@ bool ca_plan_sizes(const ca_question *question, char reason[CA_REASON_BYTES])
   if (!sizes_fit(question, reason) || !loops_fit(question, reason)) return false;
   if (question->operation == CA_OP_ATTENTION && problem->attention.qk_mode != CA_QK_NONE)
     return ca_refuse(reason, "qk is asked for, and the fused path has no scores to show");
-  /* The largest stage of stages.def has nine buffers. */
+  /* The largest stage of stages.def has nine buffers, `projections` thirteen. */
   const size_t pointer = question->facts->address_bits == 32 ? 4 : 8;
-  const size_t struct_bytes =
-      question->operation == CA_OP_PROJECTION ? sizeof(ca_projection_args) : sizeof(ca_attention_args);
-  const uint64_t bytes = struct_bytes + 9 * pointer;
+  const uint64_t bytes = question->operation == CA_OP_PROJECTION ? sizeof(ca_projections_args) + 13 * pointer
+                                                                 : sizeof(ca_attention_args) + 9 * pointer;
   if (question->facts->max_parameter_bytes && bytes > question->facts->max_parameter_bytes)
     return ca_refuse(reason, "needs %" PRIu64 " bytes of arguments, has %" PRIu64, bytes,
                      question->facts->max_parameter_bytes);
@@ -192,13 +228,36 @@ int64_t ca_plan_scores(const ca_problem *problem) { return ca_plan_rows(problem)
 
 int64_t ca_plan_outputs(const ca_problem *problem) { return ca_plan_rows(problem) * problem->attention.dv; }
 
+int64_t ca_plan_columns(const ca_problem *problem)
+{
+  int64_t columns = 0;
+  for (int i = 0; i < problem->projection.n_parts; i++) columns += ca_projection_width(&problem->projection.part[i]);
+  return columns;
+}
+
+int64_t ca_plan_widest_head(const ca_problem *problem)
+{
+  int64_t widest = 0;
+  for (int i = 0; i < problem->projection.n_parts; i++) {
+    const ca_projection_part *part = &problem->projection.part[i];
+    if (part->rotary_dim > 0 && part->d > widest) widest = part->d;
+  }
+  return widest;
+}
+
+void ca_plan_part(ca_launch *launch, int part, int n_parts)
+{
+  launch->part = part;
+  launch->n_parts = n_parts;
+}
+
 bool ca_plan_writes(const ca_question *question)
 {
   const ca_problem *problem = question->problem;
   const bool lse = problem->tensor[CLATTN_LSE].present;
   switch (question->operation) {
   case CA_OP_PROJECTION:
-    return problem->projection.b * problem->projection.s * problem->projection.h * problem->projection.d > 0;
+    return ca_plan_columns(problem) > 0 && problem->projection.b * problem->projection.s > 0;
   case CA_OP_SCORES:
   case CA_OP_SOFTMAX:
     return ca_plan_scores(problem) > 0 || (lse && ca_plan_rows(problem) > 0);

@@ -60,6 +60,10 @@ int64_t ca_plan_rows(const ca_problem *problem);
 int64_t ca_plan_scores(const ca_problem *problem);
 int64_t ca_plan_outputs(const ca_problem *problem);
 
+/* Columns of all parts of a projection; the channels of the widest head that rotates, 0 without. */
+int64_t ca_plan_columns(const ca_problem *problem);
+int64_t ca_plan_widest_head(const ca_problem *problem);
+
 /* Dense scores (choice->real_bytes each) in the workspace: false where they are more than the device can hold in one
  * buffer. */
 bool ca_plan_score_workspace(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES]);
@@ -73,6 +77,9 @@ size_t ca_plan_groups(const ca_facts *facts, int64_t items, size_t group_size);
 ca_launch *ca_plan_launch(ca_choice *choice, ca_stage stage, const char *source, const char *kernel, size_t groups,
                           size_t group_size, size_t local_memory_bytes);
 
+/* Says which parts of a projection a launch makes. */
+void ca_plan_part(ca_launch *launch, int part, int n_parts);
+
 /* False where the device's local memory or work-groups are too small. */
 bool ca_plan_fits(const ca_facts *facts, size_t group_size, size_t local_memory_bytes, char reason[CA_REASON_BYTES]);
 
@@ -85,7 +92,11 @@ bool ca_plan_is_named(const ca_question *question, const char *id);
 /* Vectors of the device's own width; by name any, where it has vectors at all. */
 bool ca_plan_lanes(const ca_question *question, const char *id, int lanes, char reason[CA_REASON_BYTES]);
 
-/* A size that a kernel for CPUs rounds up to whole tiles in 32 bits. */
+/* A size that a kernel for CPUs rounds up to whole tiles in 32 bits; E and N of a projection. */
 bool ca_plan_roundable(const char *name, int64_t size, char reason[CA_REASON_BYTES]);
+bool ca_plan_roundable_projection(const ca_question *question, char reason[CA_REASON_BYTES]);
+
+/* False where heads that rotate are wider than the columns of a work-item. */
+bool ca_plan_heads_rotate(const ca_problem *problem, int columns, char reason[CA_REASON_BYTES]);
 
 #endif

@@ -11,15 +11,28 @@ static int64_t groups_for(int64_t elements, size_t group_size)
 }
 
 /* `items`: work-groups' worth of work; none, no launch. */
-static void add(const ca_question *question, ca_choice *choice, ca_stage stage, const char *kernel, int64_t items,
-                size_t local_memory_bytes)
+static ca_launch *add(const ca_question *question, ca_choice *choice, ca_stage stage, const char *kernel, int64_t items,
+                      size_t local_memory_bytes)
 {
-  if (items == 0) return;
+  if (items == 0) return NULL;
   const size_t size = ca_plan_group_size(question->facts);
   ca_launch *launch = ca_plan_launch(choice, stage, source, kernel, ca_plan_groups(question->facts, items, size), size,
                                      local_memory_bytes);
   snprintf(launch->options, sizeof launch->options, "-DP_WG=%zu -DP_DOUBLE=%d", size,
            choice->real_bytes == sizeof(double));
+  return launch;
+}
+
+static void add_projections(const ca_question *question, ca_choice *choice)
+{
+  const ca_projection_problem *p = &question->problem->projection;
+  const size_t size = ca_plan_group_size(question->facts);
+  for (int i = 0; i < p->n_parts; i++) {
+    const int64_t outputs = p->b * p->s * ca_projection_width(&p->part[i]);
+    ca_launch *launch =
+        add(question, choice, CA_STAGE_projection, "reference_projection", groups_for(outputs, size), 0);
+    if (launch) ca_plan_part(launch, i, 1);
+  }
 }
 
 static void add_scores(const ca_question *question, ca_choice *choice)
@@ -69,9 +82,7 @@ bool ca_plan_reference(const ca_question *question, ca_choice *choice, char reas
   if (!ca_plan_writes(question)) return true;
   switch (question->operation) {
   case CA_OP_PROJECTION:
-    add(question, choice, CA_STAGE_projection, "reference_projection",
-        groups_for(problem->projection.b * problem->projection.s * problem->projection.h * problem->projection.d, size),
-        0);
+    add_projections(question, choice);
     return true;
   case CA_OP_SCORES:
     if (problem->attention.qk_mode == CA_QK_PROBABILITIES && !ca_plan_score_workspace(question, choice, reason))

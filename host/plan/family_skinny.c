@@ -13,14 +13,37 @@
 #define GROUPS_PER_CORE 4 /* so that cores end together */
 
 /* As many ranges for every core, unless they would be too narrow. */
-static int64_t groups_of(const ca_question *question)
+static int64_t groups_of(const ca_question *question, int64_t width)
 {
   const ca_projection_problem *p = &question->problem->projection;
   const int64_t cores = question->facts->compute_units ? (int64_t)question->facts->compute_units : 1;
-  const int64_t width = p->h * p->d, most = ca_divide_up(width, FAIR_COLUMNS), few = GROUPS_PER_CORE * cores;
+  const int64_t most = ca_divide_up(width, FAIR_COLUMNS), few = GROUPS_PER_CORE * cores;
   const int64_t least = ca_divide_up(ca_divide_up(width, MOST_COLUMNS), cores) * cores,
                 ranges = few > least ? few : least;
   return ca_divide_up(p->b * p->s, TILE_TOKENS) * (ranges < most ? ranges : most);
+}
+
+static int32_t weight_type(const ca_problem *problem, int part)
+{
+  return problem->tensor[problem->projection.part[part].w].dtype;
+}
+
+/* Parts from this one on whose weights are of one type, which is compiled in; an absent part is like any. */
+static int parts_alike(const ca_problem *problem, int first)
+{
+  int count = 1;
+  for (; first + count < problem->projection.n_parts; count++) {
+    const int32_t type = weight_type(problem, first + count);
+    if (type && type != weight_type(problem, first)) break;
+  }
+  return count;
+}
+
+static bool has_float_weights(const ca_problem *problem)
+{
+  for (int i = 0; i < problem->projection.n_parts; i++)
+    if (weight_type(problem, i) == CLATTN_F32) return true;
+  return false;
 }
 
 /* `vector` takes the time of a whole tile of four vectors of tokens, whatever their number, and is the faster one where
@@ -32,9 +55,24 @@ static bool is_faster(const ca_question *question, int64_t tokens, char reason[C
   if (question->forced) return true;
   if (tokens > tile->wg_rows)
     return ca_refuse(reason, "%" PRId64 " tokens, the tile is for %d at most", tokens, tile->wg_rows);
-  if (question->problem->tensor[CLATTN_W].dtype == CLATTN_F32 && 100 * tokens > tile->wg_cols * padded)
+  if (has_float_weights(question->problem) && 100 * tokens > tile->wg_cols * padded)
     return ca_refuse(reason, "%" PRId64 " tokens nearly fill a tile of %" PRId64 " of vector", tokens, padded);
   return true;
+}
+
+static void add_parts(const ca_question *question, int first, int count, ca_choice *choice)
+{
+  const ca_problem *problem = question->problem;
+  const ca_tile *tile = &question->tile;
+  int64_t width = 0;
+  for (int i = first; i < first + count; i++) width += ca_projection_width(&problem->projection.part[i]);
+  if (!width) return;
+  ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projections, "skinny_projection.cl", "skinny_projection",
+                                     ca_plan_groups(question->facts, groups_of(question, width), 1), 1, 0);
+  ca_plan_part(launch, first, count);
+  snprintf(launch->options, sizeof launch->options,
+           "-DP_LANES=%d -DP_ROWS=%d -DP_TOKENS=%d -DP_WEIGHT=%d -DP_TILE=%d -DP_COLUMNS=%d", tile->depth, tile->rows,
+           tile->cols, weight_type(problem, first), TILE_TOKENS, MOST_COLUMNS);
 }
 
 bool ca_plan_skinny(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
@@ -47,15 +85,12 @@ bool ca_plan_skinny(const ca_question *question, ca_choice *choice, char reason[
   if (question->facts->type != CA_DEVICE_CPU)
     return question->forced ? ca_refuse(reason, "the family is for CPU devices") : false;
   if (!ca_plan_common(question, reason) || !ca_plan_lanes(question, choice->id, tile->depth, reason)) return false;
-  if (!ca_plan_roundable("E", p->e, reason) || !ca_plan_roundable("N", p->h * p->d, reason)) return false;
-  if (!is_faster(question, p->b * p->s, reason)) return false;
-  if (p->rotary_dim > 0 && p->d > MOST_COLUMNS)
-    return ca_refuse(reason, "heads that rotate have %" PRId64 " channels, the limit is %d", p->d, MOST_COLUMNS);
+  if (!ca_plan_roundable_projection(question, reason) || !is_faster(question, p->b * p->s, reason)) return false;
+  if (!ca_plan_heads_rotate(question->problem, MOST_COLUMNS, reason)) return false;
   if (!ca_plan_writes(question)) return true;
-  ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projection, "skinny_projection.cl", "skinny_projection",
-                                     ca_plan_groups(question->facts, groups_of(question), 1), 1, 0);
-  snprintf(launch->options, sizeof launch->options,
-           "-DP_LANES=%d -DP_ROWS=%d -DP_TOKENS=%d -DP_WEIGHT=%d -DP_TILE=%d -DP_COLUMNS=%d", tile->depth, tile->rows,
-           tile->cols, question->problem->tensor[CLATTN_W].dtype, TILE_TOKENS, MOST_COLUMNS);
+  for (int i = 0, count; i < p->n_parts; i += count) {
+    count = parts_alike(question->problem, i);
+    add_parts(question, i, count, choice);
+  }
   return true;
 }

@@ -44,7 +44,7 @@ static double count_products(const ca_question *question)
   const ca_problem *problem = question->problem;
   if (question->operation == CA_OP_PROJECTION) {
     const ca_projection_problem *p = &problem->projection;
-    return (double)(p->b * p->s) * (double)p->e * (double)(p->h * p->d);
+    return (double)(p->b * p->s) * (double)p->e * (double)ca_plan_columns(problem);
   }
   const ca_attention_problem *a = &problem->attention;
   const int64_t softmax_channels = 16;
@@ -101,22 +101,33 @@ static size_t stages_local_bytes(const ca_tile *t)
   return sizeof(float) * (size_t)(t->depth * (t->rows + t->cols + 2 * PADDING)) + 8 * (size_t)(t->rows + t->cols) + 4;
 }
 
-static void add(const ca_question *question, stage_need need, ca_choice *choice)
+static ca_launch *add(const ca_question *question, stage_need need, ca_choice *choice)
 {
-  if (need.items == 0) return;
+  if (need.items == 0) return NULL;
   const size_t size = group_size(&question->tile);
   const size_t local_bytes =
       need.stage == CA_STAGE_softmax ? size * sizeof(float) : stages_local_bytes(&question->tile);
-  tile_options(question, ca_plan_launch(choice, need.stage, stages_source, need.kernel,
-                                        ca_plan_groups(question->facts, need.items, size), size, local_bytes));
+  ca_launch *launch = ca_plan_launch(choice, need.stage, stages_source, need.kernel,
+                                     ca_plan_groups(question->facts, need.items, size), size, local_bytes);
+  tile_options(question, launch);
+  return launch;
 }
 
-static stage_need projection_need(const ca_question *question)
+static stage_need projection_need(const ca_question *question, int index)
 {
   const ca_projection_problem *p = &question->problem->projection;
-  const int64_t places = p->h * (p->d + p->d % 2);
+  const ca_projection_part *part = &p->part[index];
+  const int64_t places = part->h * (part->d + part->d % 2);
   return (stage_need){CA_STAGE_projection, "tiled_projection",
                       ca_divide_up(p->b * p->s, question->tile.rows) * ca_divide_up(places, question->tile.cols)};
+}
+
+static void add_projections(const ca_question *question, ca_choice *choice)
+{
+  for (int i = 0; i < question->problem->projection.n_parts; i++) {
+    ca_launch *launch = add(question, projection_need(question, i), choice);
+    if (launch) ca_plan_part(launch, i, 1);
+  }
 }
 
 static stage_need matrix_need(const ca_question *question, ca_stage stage, const char *kernel, int64_t cols)
@@ -147,7 +158,7 @@ static bool add_launches(const ca_question *question, ca_choice *choice, char re
   const bool probabilities = question->problem->attention.qk_mode == CA_QK_PROBABILITIES;
   switch (question->operation) {
   case CA_OP_PROJECTION:
-    add(question, projection_need(question), choice);
+    add_projections(question, choice);
     return true;
   case CA_OP_SCORES:
     if (probabilities && !ca_plan_score_workspace(question, choice, reason)) return false;
@@ -169,6 +180,17 @@ static bool add_launches(const ca_question *question, ca_choice *choice, char re
   }
 }
 
+/* Of the part that has most of them: each is a launch of its own. */
+static int64_t most_tiles(const ca_question *question)
+{
+  int64_t most = 0;
+  for (int i = 0; i < question->problem->projection.n_parts; i++) {
+    const int64_t tiles = projection_need(question, i).items;
+    if (tiles > most) most = tiles;
+  }
+  return most;
+}
+
 bool ca_plan_tiled(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
 {
   enum { SMALLEST_ROWS = 16 };
@@ -184,7 +206,7 @@ bool ca_plan_tiled(const ca_question *question, ca_choice *choice, char reason[C
     return false;
   const bool projection = question->operation == CA_OP_PROJECTION;
   const int64_t rows = projection ? problem->projection.b * problem->projection.s : problem->attention.sq;
-  const int64_t tiles = projection                             ? projection_need(question).items
+  const int64_t tiles = projection                             ? most_tiles(question)
                         : question->operation == CA_OP_VALUES  ? values_need(question).items
                         : question->operation == CA_OP_SOFTMAX ? softmax_need(question).items
                                                                : scores_need(question).items;

@@ -103,12 +103,26 @@ static bool suits(const ca_question *question, const char *id, char reason[CA_RE
 static int columns_of(const ca_question *question, int tokens)
 {
   const ca_projection_problem *p = &question->problem->projection;
+  const int64_t widest = ca_plan_widest_head(question->problem);
   const int64_t cores = question->facts->compute_units ? (int64_t)question->facts->compute_units : 1;
   int columns = LARGEST_RANGE;
-  while (columns > SMALLEST_RANGE && (p->rotary_dim == 0 || columns / 2 >= p->d) &&
-         round_up(tokens_of(p), tokens) / tokens * (round_up(p->h * p->d, columns) / columns) < 4 * cores)
+  while (columns > SMALLEST_RANGE && columns / 2 >= widest &&
+         round_up(tokens_of(p), tokens) / tokens * (round_up(ca_plan_columns(question->problem), columns) / columns) <
+             4 * cores)
     columns /= 2;
   return columns;
+}
+
+/* Of all parts, as the kernel divides them: heads that rotate stay whole. */
+static int64_t count_ranges(const ca_projection_problem *p, int columns)
+{
+  int64_t ranges = 0;
+  for (int i = 0; i < p->n_parts; i++) {
+    const ca_projection_part *part = &p->part[i];
+    const int64_t range = part->rotary_dim > 0 ? columns / part->d * part->d : columns;
+    ranges += round_up(ca_projection_width(part), range) / range;
+  }
+  return ranges;
 }
 
 static bool plan_projection(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
@@ -121,14 +135,13 @@ static bool plan_projection(const ca_question *question, ca_choice *choice, char
   snprintf(text, sizeof text, "l%dt%dx%dm%dn%d", tile->depth, tile->rows, tile->cols, tokens, columns);
   ca_plan_id(question, text, choice);
   if (!suits(question, choice->id, reason)) return false;
-  if (!ca_plan_roundable("E", p->e, reason) || !ca_plan_roundable("N", p->h * p->d, reason)) return false;
-  if (p->rotary_dim > 0 && p->d > columns)
-    return ca_refuse(reason, "heads that rotate have %" PRId64 " channels, the limit is %d", p->d, columns);
+  if (!ca_plan_roundable_projection(question, reason)) return false;
+  if (!ca_plan_heads_rotate(question->problem, columns, reason)) return false;
   if (!ca_plan_writes(question)) return true;
-  const int64_t range = p->rotary_dim > 0 ? columns / p->d * p->d : columns;
-  const int64_t items = round_up(tokens_of(p), tokens) / tokens * (round_up(p->h * p->d, range) / range);
-  ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projection, "vector_projection.cl", "vector_projection",
+  const int64_t items = round_up(tokens_of(p), tokens) / tokens * count_ranges(p, columns);
+  ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projections, "vector_projection.cl", "vector_projection",
                                      ca_plan_groups(question->facts, items, 1), 1, 0);
+  ca_plan_part(launch, 0, p->n_parts);
   snprintf(launch->options, sizeof launch->options,
            "-DP_LANES=%d -DP_ROWS=%d -DP_VECTORS=%d -DP_TILES=%d -DP_COLUMNS=%d -DP_DEPTH=%d", tile->depth, tile->rows,
            tile->cols, tiles, columns, PROJECTION_DEPTH);

@@ -13,6 +13,9 @@ clattn_status ca_validate_merge(const clattn_merge_desc *desc, ca_problem *probl
 /* weights_tensor: the packed weights' device view when desc->weights is set, else NULL. */
 clattn_status ca_validate_projection(const clattn_projection_desc *desc, const clattn_tensor *weights_tensor,
                                      ca_problem *problem, clattn_report *report);
+/* The same for Q, K and V; one that is absent has all of it absent. */
+clattn_status ca_validate_qkv(const clattn_qkv_desc *desc, const clattn_tensor *const weights_tensor[CA_MAX_PARTS],
+                              ca_problem *problem, clattn_report *report);
 clattn_status ca_validate_weights(const clattn_weights_desc *desc, ca_tensor *w, clattn_report *report);
 
 #endif

@@ -104,6 +104,7 @@ CLATTN_API cl_device_id clattn_context_cl_device(const clattn_context *context);
  * Formulas: types.h, at each descriptor. A query row without any attended key gives y = 0, p = 0, lse = -inf.
  * clattn_plan_scores writes desc->qk (all four qk_mode) from q and k; y, v, path and the
  * values' past and presents of the descriptor are ignored.
+ * clattn_plan_qkv gives what three clattn_plan_projection of the same variant give, in fewer launches.
  * @error every caller's mistake by name; CLATTN_UNSUPPORTED; CLATTN_BUILD_FAILED; memory @thread any
  * @owner the caller destroys the plan @since 0.1 @source ONNX operator Attention, opset 25; Milakov and Gimelshein
  * 2018 (online softmax), Dao et al. 2022 (fused) */
@@ -117,6 +118,8 @@ CLATTN_API clattn_status clattn_plan_values(clattn_context *context, const clatt
                                             clattn_report *report);
 CLATTN_API clattn_status clattn_plan_projection(clattn_context *context, const clattn_projection_desc *desc,
                                                 clattn_plan **plan, clattn_report *report);
+CLATTN_API clattn_status clattn_plan_qkv(clattn_context *context, const clattn_qkv_desc *desc, clattn_plan **plan,
+                                         clattn_report *report);
 CLATTN_API clattn_status clattn_plan_merge(clattn_context *context, const clattn_merge_desc *desc, clattn_plan **plan,
                                            clattn_report *report);
 CLATTN_API void clattn_plan_destroy(clattn_plan *plan); /* NULL is allowed; runs under way are not disturbed */

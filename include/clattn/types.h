@@ -66,7 +66,13 @@ typedef struct clattn_tensor {
   X(CLATTN_Y1, 22, "y1") /* partial results: y and lse over some of the keys */                                        \
   X(CLATTN_LSE1, 23, "lse1")                                                                                           \
   X(CLATTN_Y2, 24, "y2")                                                                                               \
-  X(CLATTN_LSE2, 25, "lse2")
+  X(CLATTN_LSE2, 25, "lse2")                                                                                           \
+  X(CLATTN_W_Q, 26, "w_q") /* the operators of a fused projection, whose outputs are q, k and v */                     \
+  X(CLATTN_W_K, 27, "w_k")                                                                                             \
+  X(CLATTN_W_V, 28, "w_v")                                                                                             \
+  X(CLATTN_BIAS_Q, 29, "bias_q")                                                                                       \
+  X(CLATTN_BIAS_K, 30, "bias_k")                                                                                       \
+  X(CLATTN_BIAS_V, 31, "bias_v")
 
 typedef enum clattn_slot {
   CLATTN_NO_SLOT = 0,
@@ -74,7 +80,7 @@ typedef enum clattn_slot {
   CLATTN_SLOT_LIST(CLATTN_SLOT_ENUM)
 #undef CLATTN_SLOT_ENUM
 } clattn_slot;
-#define CLATTN_SLOT_COUNT 26 /* one past the largest slot */
+#define CLATTN_SLOT_COUNT 32 /* one past the largest slot */
 
 /* How attention runs. */
 typedef enum clattn_path {
@@ -169,7 +175,7 @@ typedef struct clattn_merge_desc {
     .struct_size = (uint32_t)sizeof(clattn_merge_desc)                                                                 \
   }
 
-/* Flags of clattn_projection_desc. */
+/* Flags of clattn_projection_desc and clattn_qkv_desc. */
 #define CLATTN_ROTARY_INTERLEAVED 1u /* pairs (0,1), (2,3), ...; otherwise half-split (0,D/2), (1,D/2+1), ... */
 
 typedef struct clattn_weights clattn_weights;
@@ -193,6 +199,30 @@ typedef struct clattn_projection_desc {
 #define CLATTN_PROJECTION_DESC_INIT                                                                                    \
   {                                                                                                                    \
     .struct_size = (uint32_t)sizeof(clattn_projection_desc)                                                            \
+  }
+
+/* Q, K and V of one x at once, each as by a clattn_projection_desc of the same variant, bit by bit; q and k rotate
+ * where cos_cache and sin_cache are present, v does not. One float64 tensor, and all three are computed in float64. On
+ * CPUs it is one launch; few tokens gain most. */
+typedef struct clattn_qkv_desc {
+  uint32_t struct_size, flags;          /* flags: CLATTN_ROTARY_INTERLEAVED */
+  clattn_tensor x;                      /* [B,S,E] */
+  clattn_tensor w_q, w_k, w_v;          /* [N,E] row-major; any float type each. Absent where weights are set */
+  clattn_tensor bias_q, bias_k, bias_v; /* [N], any float type each; or absent */
+  clattn_tensor q, k, v;                /* [B,H,S,D] with H*D = N (any strides: slices of one buffer, too), or [B,S,N];
+                                           one or two may be absent with all that is theirs */
+  clattn_tensor cos_cache;              /* [max_position, R/2] (R = rotary_dim), or [B,S,R/2] without position_ids */
+  clattn_tensor sin_cache;              /* the same shape */
+  clattn_tensor position_ids;           /* [B,S] int64, clamped to the cache; or absent: token i takes row
+                                           position_offset + i */
+  int64_t rotary_dim;      /* channels of q and k that rotate, even; 0 = all D, of which both have as many */
+  int64_t position_offset; /* the length of the past */
+  const clattn_weights *weights_q, *weights_k, *weights_v; /* packed weights in place of w; need not outlive the plan */
+  const char *variant;                                     /* of the projection: clattn_variant_name */
+} clattn_qkv_desc;
+#define CLATTN_QKV_DESC_INIT                                                                                           \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_qkv_desc)                                                                   \
   }
 
 /* Weights that are used many times: packed once, in the layout of the variant that will read them. */

@@ -341,6 +341,19 @@ static void attend_all(bool wide, const char *path, const char *variant)
   spawned_free(&run);
 }
 
+/* Q, K and V of one input are one stage; those of two are two. */
+static void test_stages_of_projections(void **state)
+{
+  (void)state;
+  for (int at = 0; at < SPECS; at++) {
+    if (!specs[at].e || specs[at].type == ST_F64) continue;
+    spawned run = SPAWN(true, "attend", "--json", files[at].path, "--expect", files[at].expect);
+    assert_spawned(&run, 0, specs[at].i_kv ? "\"projection K V\"" : "\"projection Q K V\"", NULL);
+    assert_int_equal(specs[at].i_kv, strstr(run.out, "\"projection Q\"") != NULL);
+    spawned_free(&run);
+  }
+}
+
 static void test_every_path(void **state)
 {
   (void)state;
@@ -432,8 +445,11 @@ static int set_up(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_path),  cmocka_unit_test(test_float64),
-      cmocka_unit_test(test_saved_heads), cmocka_unit_test(test_refused_on_the_device),
+      cmocka_unit_test(test_stages_of_projections),
+      cmocka_unit_test(test_every_path),
+      cmocka_unit_test(test_float64),
+      cmocka_unit_test(test_saved_heads),
+      cmocka_unit_test(test_refused_on_the_device),
       cmocka_unit_test(test_full_stdout),
   };
   return cmocka_run_group_tests(tests, set_up, device_teardown);

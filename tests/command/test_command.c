@@ -251,7 +251,7 @@ static void test_devices_passed_over(void **state)
 
 typedef struct demo_seen {
   int edges, asymmetry, symmetric, stages;
-  bool too;
+  bool too, qkv;
 } demo_seen;
 
 static void look_at_demo(const cJSON *line, void *user)
@@ -259,6 +259,7 @@ static void look_at_demo(const cJSON *line, void *user)
   demo_seen *seen = user;
   const char *kind = text_of(line, "kind");
   if (strcmp(kind, "stage") == 0) seen->stages++;
+  if (strcmp(kind, "stage") == 0 && strcmp(text_of(line, "stage"), "projection Q K V") == 0) seen->qkv = true;
   if (strcmp(kind, "asymmetry") == 0) {
     const double a = cJSON_GetObjectItemCaseSensitive(line, "a")->valuedouble;
     const double w = cJSON_GetObjectItemCaseSensitive(line, "w")->valuedouble;
@@ -304,6 +305,7 @@ static void test_demo(void **state)
   assert_int_equal(seen.edges, 3 * 13);
   assert_int_equal(seen.asymmetry, 9);
   assert_int_equal(seen.symmetric, 2);
+  assert_true(seen.qkv);
   assert_true(seen.stages >= 7);
   assert_true(seen.too);
   spawned_free(&run);

@@ -170,6 +170,30 @@ static void act_weights(attempt *a)
   clattn_plan_destroy(plan);
 }
 
+/* Q, K and V by the same packed weights, which the plan holds three times. */
+static void act_qkv(attempt *a)
+{
+  clattn_weights *weights = NULL;
+  clattn_weights_desc packing = CLATTN_WEIGHTS_DESC_INIT;
+  packing.w = clattn_dense(CLATTN_F32, 2, (int64_t[]){ROWS, CHANNELS});
+  a->status = clattn_weights_create(dut.context, &packing, w, &weights, &a->report);
+  clattn_plan *plan = NULL;
+  clattn_qkv_desc desc = CLATTN_QKV_DESC_INIT;
+  desc.x = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, TOKENS, CHANNELS});
+  desc.q = desc.k = desc.v = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, TOKENS, ROWS});
+  desc.weights_q = desc.weights_k = desc.weights_v = weights;
+  if (weights) a->status = clattn_plan_qkv(dut.context, &desc, &plan, &a->report);
+  clattn_weights_destroy(weights);
+  float y[3][TOKENS * ROWS];
+  const clattn_host_binding b[4] = {{.slot = CLATTN_X, .data = x, .bytes = sizeof x},
+                                    {.slot = CLATTN_Q, .data = y[0], .bytes = sizeof y[0]},
+                                    {.slot = CLATTN_K, .data = y[1], .bytes = sizeof y[1]},
+                                    {.slot = CLATTN_V, .data = y[2], .bytes = sizeof y[2]}};
+  if (plan) a->status = clattn_run_host(plan, b, 4, &a->report);
+  a->wrong = plan && a->status == CLATTN_OK && (memcmp(y[0], y[1], sizeof y[0]) || memcmp(y[0], y[2], sizeof y[0]));
+  clattn_plan_destroy(plan);
+}
+
 /* What a run of CLBlast waits for, and its buffers. */
 static cl_event ready;
 static clattn_binding clblast_bound[3];
@@ -249,6 +273,7 @@ static const scenario scenarios[] = {
     {.name = "plan_from_disk", .act = act_plan_from_disk, .look = look_at_nothing},
     {.name = "plan_again", .act = act_plan_again, .look = look_at_nothing},
     {.name = "weights", .act = act_weights, .look = look_at_nothing},
+    {.name = "qkv", .act = act_qkv, .look = look_at_nothing},
     {.name = "run_host_staged", .act = act_run_host_staged, .look = look_at_nothing},
     {.name = "run_host_fused", .act = act_run_host_fused, .look = look_at_nothing},
     {.name = "enqueue_staged", .act = act_enqueue_staged, .look = look_at_run},

@@ -40,6 +40,11 @@ static bool check(const projection_text *p, st_error *error)
     return st_fail(error, "projection: rotary_dim, interleaved and position_offset go with rotary");
   if (v[PROJECTION_position_offset] && v[PROJECTION_rotary] != ROTARY_OFFSET)
     return st_fail(error, "projection: position_offset goes with rotary=%d", ROTARY_OFFSET);
+  if (!v[PROJECTION_hk] && (v[PROJECTION_dv] || v[PROJECTION_absent] || v[PROJECTION_mixed] || v[PROJECTION_sliced]))
+    return st_fail(error, "projection: dv, absent, mixed and sliced go with hk");
+  if (rotates && (v[PROJECTION_absent] & 3) == 3)
+    return st_fail(error, "projection: rotary goes with one of q and k, which absent=3 leaves out");
+  if (v[PROJECTION_sliced] && v[PROJECTION_y_layout]) return st_fail(error, "projection: y_layout goes without sliced");
   return true;
 }
 
@@ -109,6 +114,11 @@ projection_case projection_case_of(const projection_text *p)
                            .interleaved = v[PROJECTION_interleaved],
                            .rotary_dim = v[PROJECTION_rotary_dim],
                            .position_offset = v[PROJECTION_position_offset],
+                           .hk = v[PROJECTION_hk],
+                           .dv = v[PROJECTION_dv],
+                           .absent = (unsigned)v[PROJECTION_absent],
+                           .mixed = (unsigned)v[PROJECTION_mixed],
+                           .sliced = v[PROJECTION_sliced],
                            .seed = (uint64_t)v[PROJECTION_seed]};
 }
 
@@ -156,6 +166,18 @@ static void draw_rotary(random_state *r, projection_text *p)
   if (v[PROJECTION_rotary] == ROTARY_OFFSET && one_in(r, 2)) v[PROJECTION_position_offset] = random_between(r, 1, 70);
 }
 
+/* Q, K and V: as many heads of k as divide those of q, or any. */
+static void draw_parts(random_state *r, projection_text *p)
+{
+  static const int64_t heads[] = {1, 3, 16, 17, 64, 65, 128};
+  int64_t *v = p->value;
+  v[PROJECTION_hk] = random_between(r, 1, 4);
+  if (one_in(r, 3)) v[PROJECTION_dv] = PICK(r, heads);
+  if (one_in(r, 3)) v[PROJECTION_absent] = random_between(r, 1, v[PROJECTION_rotary] ? 2 : 6);
+  if (one_in(r, 3)) v[PROJECTION_mixed] = random_between(r, 1, 3);
+  v[PROJECTION_sliced] = !v[PROJECTION_y_layout] && one_in(r, 2);
+}
+
 projection_text projection_draw(random_state *r, const char *variant)
 {
   static const int64_t tokens[] = {1, 2, 3, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 128, 131};
@@ -181,6 +203,7 @@ projection_text projection_draw(random_state *r, const char *variant)
   } else {
     v[PROJECTION_flat] = one_in(r, 2);
   }
+  if (one_in(r, 2)) draw_parts(r, &p);
   v[PROJECTION_seed] = random_between(r, 0, 99999);
   return p;
 }
@@ -206,7 +229,8 @@ void projection_shrink(projection_text *p, int tries, projection_fails *fails, v
     smaller = false;
     for (int key = PROJECTION_KEYS - 1; key >= 0; key--) {
       const int64_t now = p->value[key];
-      const bool size = key <= PROJECTION_d || key == PROJECTION_rotary_dim || key == PROJECTION_position_offset;
+      const bool size = key <= PROJECTION_d || key == PROJECTION_rotary_dim || key == PROJECTION_position_offset ||
+                        key == PROJECTION_hk || key == PROJECTION_dv;
       smaller = ((!size || keys[key].unsaid < now) && take(p, key, keys[key].unsaid, &tries, fails, user)) ||
                 (size && (take(p, key, now / 2, &tries, fails, user) || take(p, key, now - 1, &tries, fails, user))) ||
                 smaller;

@@ -1,4 +1,4 @@
-/* A random projection, and its text: `op=projection,b=2,s=17,e=9,h=2,d=16,rotary=ids,variant=tiled/m32n32k16`. */
+/* A random projection, and its text: `op=projection,b=2,s=17,e=9,h=2,d=16,rotary=2,variant=tiled/m32n32k16`. */
 #ifndef TESTS_PROJECTION_TEXT_H
 #define TESTS_PROJECTION_TEXT_H
 
@@ -6,7 +6,8 @@
 #include "tester.h"
 
 /* Every key: X(name, unsaid, least, most). Types and layouts are the numbers of clattn_dtype and box_layout; rotary
- * that of rotary_case. What is 0 by default is the smallest, but for sizes. */
+ * that of rotary_case. What is 0 by default is the smallest, but for sizes. hk makes it Q, K and V of one x (tester.h),
+ * whose absent and mixed are bits. */
 #define PROJECTION_LIST(X)                                                                                             \
   X(b, 1, 1, INT32_MAX)                                                                                                \
   X(s, 1, 0, INT32_MAX)                                                                                                \
@@ -28,6 +29,11 @@
   X(interleaved, 0, 0, 1)                                                                                              \
   X(rotary_dim, 0, 0, 512)                                                                                             \
   X(position_offset, 0, 0, INT32_MAX)                                                                                  \
+  X(hk, 0, 0, INT32_MAX)                                                                                               \
+  X(dv, 0, 0, 512)                                                                                                     \
+  X(absent, 0, 0, 6)                                                                                                   \
+  X(mixed, 0, 0, 3)                                                                                                    \
+  X(sliced, 0, 0, 1)                                                                                                   \
   X(seed, 0, 0, INT64_MAX)
 
 typedef enum projection_key {

@@ -60,14 +60,17 @@ static int64_t element_at(const box *b, int64_t dense_index)
 
 void box_make(box *b, int32_t slot, int32_t dtype, int rank, const int64_t *dim, box_layout layout, bool output)
 {
-  *b = (box){
-      .slot = slot, .output = output, .lead_elems = layout == LAYOUT_DENSE ? 0 : LEAD_ELEMS, .exact_infinities = true};
-  b->view.dtype = dtype;
-  b->view.rank = rank;
+  clattn_tensor view = {.dtype = dtype, .rank = rank};
+  for (int d = 0; d < rank; d++) view.dim[d] = dim[d];
+  make_strides(&view, layout);
+  box_make_view(b, slot, &view, layout == LAYOUT_DENSE ? 0 : LEAD_ELEMS, output);
+}
+
+void box_make_view(box *b, int32_t slot, const clattn_tensor *view, int64_t lead_elems, bool output)
+{
+  *b = (box){.view = *view, .slot = slot, .output = output, .lead_elems = lead_elems, .exact_infinities = true};
   int64_t span = 1;
-  for (int d = 0; d < rank; d++) b->view.dim[d] = dim[d];
-  make_strides(&b->view, layout);
-  for (int d = 0; d < rank; d++) span += dim[d] > 0 ? (dim[d] - 1) * b->view.stride[d] : 0;
+  for (int d = 0; d < view->rank; d++) span += view->dim[d] > 0 ? (view->dim[d] - 1) * view->stride[d] : 0;
   b->all_elems = b->lead_elems + span + (keeps_buffers() ? 0 : TAIL_ELEMS);
   b->storage = test_alloc(box_bytes(b));
   memset(b->storage, output ? PATTERN : POISON, box_bytes(b));

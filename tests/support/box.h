@@ -36,6 +36,9 @@ typedef struct box {
 /* Makes the view and the storage: NaN (bool: true, int64: -1) wherever there is no element of an input, a pattern
  * everywhere in an output. */
 void box_make(box *b, int32_t slot, int32_t dtype, int rank, const int64_t *dim, box_layout layout, bool output);
+
+/* The same for a view of any strides, whose first element has this many others before it. */
+void box_make_view(box *b, int32_t slot, const clattn_tensor *view, int64_t lead_elems, bool output);
 void box_free(box *b);
 
 int64_t box_count(const box *b); /* elements of the view */

@@ -91,6 +91,12 @@ typedef struct projection_case {
   bool interleaved;
   int64_t rotary_dim, position_offset;
   uint64_t seed;
+  /* hk > 0: Q, K and V of one x by clattn_plan_qkv, which must also be what three projections give, bit by bit. h heads
+   * of q, hk of k and v, which has dv channels (0: d) and does not rotate. */
+  int64_t hk, dv;
+  unsigned absent; /* bits: 1 q, 2 k, 4 v */
+  unsigned mixed;  /* bits: in a type of its own is each part's 1 w; 2 bias and output, and the second has no bias */
+  bool sliced;     /* q, k and v are slices of one buffer [B,S,H*D + HK*(D+DV)] of type y_type */
 } projection_case;
 
 void test_projection(const device_under_test *d, const projection_case *c, const char *variant);

@@ -82,7 +82,8 @@ static inline ca_problem with_qk(ca_problem problem, int32_t mode)
 /* float32 projection of [b, s, e] to h heads of d, weights of type w. */
 static inline ca_problem projection(int64_t b, int64_t s, int64_t e, int64_t h, int64_t d, int32_t w)
 {
-  ca_problem problem = {.operation = CA_OP_PROJECTION, .projection = {.b = b, .s = s, .e = e, .h = h, .d = d}};
+  ca_problem problem = {.operation = CA_OP_PROJECTION, .projection = {.b = b, .s = s, .e = e, .n_parts = 1}};
+  problem.projection.part[0] = (ca_projection_part){.w = CLATTN_W, .bias = CLATTN_BIAS, .y = CLATTN_Y, .h = h, .d = d};
   problem.tensor[CLATTN_X] = dense(CLATTN_F32, b, s, e, 1);
   problem.tensor[CLATTN_X].stride[0] = s * e;
   problem.tensor[CLATTN_X].stride[1] = e;

@@ -270,7 +270,7 @@ static void vector_is_for_wide_cpus_by_its_fastest_tile(void **state)
           "vectors of 16 floats, the device has 1");
   facts = facts_of("pocl-avx512");
   ca_problem rotating = projection(1, 64, 64, 1, 4096, CLATTN_F32);
-  rotating.projection.rotary_dim = 4096;
+  rotating.projection.part[0].rotary_dim = 4096;
   rotating.variant = "vector";
   refuses(&rotating, &facts, CLATTN_UNSUPPORTED, "vector_projection_f32_l16t6x4m64n256",
           "heads that rotate have 4096 channels, the limit is 256");
@@ -316,10 +316,10 @@ static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4",
           "vectors of 16 floats, the device has 1");
   facts = facts_of("pocl-avx512");
-  problem.projection.rotary_dim = 2;
+  problem.projection.part[0].rotary_dim = 2;
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4",
           "heads that rotate have 300 channels, the limit is 256");
-  problem.projection.rotary_dim = 0;
+  problem.projection.part[0].rotary_dim = 0;
   problem.tensor[CLATTN_X].dtype = CLATTN_F64;
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f64f16_l16t6x4",
           "x is f64, and skinny computes in float32");
@@ -330,7 +330,7 @@ static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_projection_f32_l16t6x4m64n64",
           "E is 1073741825, the limit is 1073741824");
   problem = projection(1, 1, 64, (int64_t)1 << 20, 1 << 11, CLATTN_F32); /* N */
-  problem.projection.d--;
+  problem.projection.part[0].d--;
   problem.variant = "skinny_projection_f32_l16t6x4";
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant, "N is 2146435072, the limit is 1073741824");
   problem.variant = "vector_projection_f32_l16t6x4";

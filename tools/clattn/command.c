@@ -39,6 +39,33 @@ int complain_option(const char *verb, int found, char **argv)
   return complain_usage(verb, "unknown option '%s'", word);
 }
 
+int take_plain_options(const char *verb, const char *help, int argc, char **argv, plain_options *taken)
+{
+  enum { OPT_DEVICE = 256, OPT_JSON };
+  static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
+                                          {"json", no_argument, NULL, OPT_JSON},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+  *taken = (plain_options){.json = false};
+  int option;
+  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+    switch (option) {
+    case OPT_DEVICE:
+      taken->device = optarg;
+      break;
+    case OPT_JSON:
+      taken->json = true;
+      break;
+    case 'h':
+      fputs(help, stdout);
+      return EXIT_DONE;
+    default:
+      return complain_option(verb, option, argv);
+    }
+  }
+  return optind < argc ? complain_usage(verb, "'%s' is not wanted here", argv[optind]) : -1;
+}
+
 void show_detail(const clattn_report *report)
 {
   for (const char *line = report->detail; *line;) {

@@ -28,6 +28,15 @@ int complain_usage(const char *verb, const char *format, ...) COMMAND_PRINTF(2, 
 /* What getopt_long found wrong with argv, as such a complaint. */
 int complain_option(const char *verb, int found, char **argv);
 
+/* The options of a verb that takes no arguments. */
+typedef struct plain_options {
+  const char *device; /* NULL: not said */
+  bool json;
+} plain_options;
+
+/* Reads them, --help too. -1: go on; otherwise the exit status. */
+int take_plain_options(const char *verb, const char *help, int argc, char **argv, plain_options *taken);
+
 /* The lines of a report's detail, indented, on stderr. */
 void show_detail(const clattn_report *report);
 

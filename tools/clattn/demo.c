@@ -1,7 +1,6 @@
 /* clattn demo: a real language model's attention layer, from inside the command. */
 #include "demo.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
 #include "command.h"
@@ -65,29 +64,8 @@ static int demonstrate(const char *want, bool json)
 
 int verb_demo(int argc, char **argv)
 {
-  enum { OPT_DEVICE = 256, OPT_JSON };
-  static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-  const char *want = NULL;
-  bool json = false;
-  int option;
-  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-    switch (option) {
-    case OPT_DEVICE:
-      want = optarg;
-      break;
-    case OPT_JSON:
-      json = true;
-      break;
-    case 'h':
-      fputs(help, stdout);
-      return EXIT_DONE;
-    default:
-      return complain_option(verb, option, argv);
-    }
-  }
-  if (optind < argc) return complain_usage(verb, "'%s' is not wanted here", argv[optind]);
-  return demonstrate(want, json);
+  plain_options taken;
+  const int status = take_plain_options(verb, help, argc, argv, &taken);
+  if (status >= 0) return status;
+  return demonstrate(taken.device, taken.json);
 }

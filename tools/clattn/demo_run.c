@@ -5,6 +5,7 @@
 #include "asymmetry.h"
 #include "demo.h"
 #include "pipeline.h"
+#include "projections.h"
 
 typedef struct demo {
   device *d;
@@ -24,16 +25,6 @@ static size_t elements(const clattn_tensor *view)
 static bool room(demo *m, const clattn_tensor *view, cl_mem *out, st_error *error)
 {
   return device_room(m->d, elements(view) * sizeof(float), out, error);
-}
-
-static bool project(demo *m, st_error *error)
-{
-  const layer *l = m->l;
-  const projection_request q = {"projection Q", NULL, m->x, m->q, m->x_mem, LAYER_W_Q, LAYER_b_Q, true};
-  const projection_request k = {"projection K", NULL, m->x, m->k, m->x_mem, LAYER_W_K, LAYER_b_K, true};
-  const projection_request v = {"projection V", NULL, m->x, m->v, m->x_mem, LAYER_W_V, LAYER_b_V, false};
-  return pipeline_project(m->d, l, &q, &m->q_mem, error) && pipeline_project(m->d, l, &k, &m->k_mem, error) &&
-         pipeline_project(m->d, l, &v, &m->v_mem, error);
 }
 
 /* A = scale q k^T at a point of the operator, into a new buffer. */
@@ -92,7 +83,7 @@ static bool project_out(demo *m, st_error *error)
                                 .x_mem = m->y_mem,
                                 .w = LAYER_W_O,
                                 .bias = LAYER_b_O};
-  return pipeline_project(m->d, l, &z, &m->z_mem, error);
+  return projection_add(m->d, l, &z, &m->z_mem, error);
 }
 
 /* W_K := W_Q, one key head for each query head: the same projection gives q and k, and A must be symmetric. */
@@ -100,14 +91,14 @@ static bool check_symmetry(demo *m, st_error *error)
 {
   cl_mem k_mem, q_plain, k_plain;
   projection_request k = {"K by W_Q", NULL, m->x, m->q, m->x_mem, LAYER_W_Q, LAYER_b_Q, true};
-  if (!pipeline_project(m->d, m->l, &k, &k_mem, error) ||
+  if (!projection_add(m->d, m->l, &k, &k_mem, error) ||
       !score(m, "scores of these", m->q, m->q_mem, k_mem, 0, &m->symmetric[0], error))
     return false;
   k.rotate = false;
   k.stage = "Q, not rotated";
-  if (!pipeline_project(m->d, m->l, &k, &q_plain, error)) return false;
+  if (!projection_add(m->d, m->l, &k, &q_plain, error)) return false;
   k.stage = "K, not rotated";
-  return pipeline_project(m->d, m->l, &k, &k_plain, error) &&
+  return projection_add(m->d, m->l, &k, &k_plain, error) &&
          score(m, "scores of these", m->q, q_plain, k_plain, 0, &m->symmetric[1], error);
 }
 
@@ -121,7 +112,9 @@ static bool plan_all(demo *m, demo_result *out, st_error *error)
   m->v = clattn_bhsd(CLATTN_F32, l->b, l->hk, l->sk, l->dv);
   m->heads = clattn_bshd(CLATTN_F32, l->b, l->sq, l->hq, l->dv);
   m->scores = clattn_bhsd(CLATTN_F32, l->b, l->hq, l->sq, l->sk);
-  if (!pipeline_upload(m->d, i, &m->x_mem, error) || !project(m, error) ||
+  if (!pipeline_upload(m->d, i, &m->x_mem, error) ||
+      !projections_all(m->d, l, NULL, (const clattn_tensor[]){m->q, m->k, m->v},
+                       (cl_mem *const[]){&m->q_mem, &m->k_mem, &m->v_mem}, error) ||
       !score(m, "scores", m->k, m->q_mem, m->k_mem, 2, &m->masked, error) || !soften(m, error) ||
       !sum_values(m, error) || !project_out(m, error))
     return false;

@@ -1,5 +1,4 @@
 /* clattn devices: what there is, which one is taken and why. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,28 +122,9 @@ static int list_devices(bool json)
 
 int verb_devices(int argc, char **argv)
 {
-  enum { OPT_DEVICE = 256, OPT_JSON };
-  static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-  bool json = false;
-  int option;
-  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-    switch (option) {
-    case OPT_DEVICE:
-      setenv("CLATTN_DEVICE", optarg, 1);
-      break;
-    case OPT_JSON:
-      json = true;
-      break;
-    case 'h':
-      fputs(help, stdout);
-      return EXIT_DONE;
-    default:
-      return complain_option(verb, option, argv);
-    }
-  }
-  if (optind < argc) return complain_usage(verb, "'%s' is not wanted here", argv[optind]);
-  return list_devices(json);
+  plain_options taken;
+  const int status = take_plain_options(verb, help, argc, argv, &taken);
+  if (status >= 0) return status;
+  if (taken.device) setenv("CLATTN_DEVICE", taken.device, 1);
+  return list_devices(taken.json);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "named_variants.h"
+#include "projections.h"
 
 static const char *const output_names[] = {
 #define PIPELINE_OUTPUT_NAME(name) #name,
@@ -70,97 +71,21 @@ static size_t view_bytes(const clattn_tensor *view)
   return bytes;
 }
 
-static bool room_for(device *d, const clattn_tensor *view, cl_mem *out, st_error *error)
+bool pipeline_room(device *d, const clattn_tensor *view, cl_mem *out, st_error *error)
 {
   return device_room(d, view_bytes(view), out, error);
-}
-
-static bool bind_rotary(device *d, const layer *l, clattn_projection_desc *desc, device_bindings *bindings,
-                        st_error *error)
-{
-  static const struct {
-    layer_role role;
-    clattn_slot slot;
-  } parts[] = {{LAYER_cos_cache, CLATTN_COS_CACHE},
-               {LAYER_sin_cache, CLATTN_SIN_CACHE},
-               {LAYER_position_ids, CLATTN_POSITION_IDS}};
-  clattn_tensor *const views[] = {&desc->cos_cache, &desc->sin_cache, &desc->position_ids};
-  if (!l->input[LAYER_cos_cache]) return true;
-  for (int i = 0; i < 3; i++) {
-    const st_tensor *tensor = l->input[parts[i].role];
-    cl_mem mem;
-    if (!pipeline_upload(d, tensor, &mem, error)) return false;
-    if (tensor) *views[i] = pipeline_view(tensor);
-    device_bind(bindings, parts[i].slot, mem);
-  }
-  desc->rotary_dim = l->attr.rotary_embedding_dim;
-  if (l->attr.rotary_interleaved) desc->flags |= CLATTN_ROTARY_INTERLEAVED;
-  if (!l->input[LAYER_position_ids] && l->input[LAYER_cos_cache]->rank == 2) desc->position_offset = l->past;
-  return true;
-}
-
-/* The operator: packed, where a type can be, in the layout that the variant reads; otherwise a buffer of the run. */
-static bool take_weights(device *d, const st_tensor *w, const char *stage, clattn_projection_desc *desc,
-                         clattn_weights **packed, device_bindings *bindings, st_error *error)
-{
-  cl_mem mem;
-  if (w->bytes == 0 || w->type == ST_F64) {
-    desc->w = pipeline_view(w);
-    if (!pipeline_upload(d, w, &mem, error)) return false;
-    device_bind(bindings, CLATTN_W, mem);
-    return true;
-  }
-  clattn_weights_desc weights = CLATTN_WEIGHTS_DESC_INIT;
-  weights.w = pipeline_view(w);
-  weights.variant = desc->variant;
-  const clattn_status status = clattn_weights_create(d->context, &weights, w->data, packed, &d->report);
-  desc->weights = *packed;
-  return status == CLATTN_OK || device_add(d, stage, status, NULL, bindings, error);
-}
-
-bool pipeline_project(device *d, const layer *l, const projection_request *request, cl_mem *y, st_error *error)
-{
-  clattn_projection_desc desc = CLATTN_PROJECTION_DESC_INIT;
-  device_bindings bindings = {0};
-  const st_tensor *bias = l->input[request->bias];
-  clattn_weights *packed = NULL;
-  clattn_plan *plan = NULL;
-  cl_mem bias_mem;
-  desc.x = request->x;
-  desc.y = request->y;
-  desc.variant = request->variant;
-  if (bias) desc.bias = pipeline_view(bias);
-  if (!pipeline_upload(d, bias, &bias_mem, error) || !room_for(d, &request->y, y, error) ||
-      (request->rotate && !bind_rotary(d, l, &desc, &bindings, error)) ||
-      !take_weights(d, l->input[request->w], request->stage, &desc, &packed, &bindings, error))
-    return false;
-  device_bind(&bindings, CLATTN_X, request->x_mem);
-  device_bind(&bindings, CLATTN_BIAS, bias_mem);
-  device_bind(&bindings, CLATTN_Y, *y);
-  const clattn_status status = clattn_plan_projection(d->context, &desc, &plan, &d->report);
-  clattn_weights_destroy(packed); /* the plan keeps them */
-  return device_add(d, request->stage, status, plan, &bindings, error);
 }
 
 static bool project_all(run *r, st_error *error)
 {
   const layer *l = r->l;
-  const st_tensor *i = l->input[LAYER_I], *i_kv = l->input[LAYER_I_kv] ? l->input[LAYER_I_kv] : i;
   const clattn_dtype wide = (clattn_dtype)l->wide;
-  cl_mem i_mem, kv_mem;
-  if (!pipeline_upload(r->d, i, &i_mem, error)) return false;
-  kv_mem = i_mem;
-  if (i_kv != i && !pipeline_upload(r->d, i_kv, &kv_mem, error)) return false;
   r->q = clattn_bhsd(wide, l->b, l->hq, l->sq, l->dk);
   r->k = clattn_bhsd(wide, l->b, l->hk, l->sk, l->dk);
   r->v = clattn_bhsd(wide, l->b, l->hk, l->sk, l->dv);
-  const char *variant = named_variant_for(r->options, "projection");
-  const clattn_tensor x = pipeline_view(i), x_kv = pipeline_view(i_kv);
-  const projection_request q = {"projection Q", variant, x, r->q, i_mem, LAYER_W_Q, LAYER_b_Q, true};
-  const projection_request k = {"projection K", variant, x_kv, r->k, kv_mem, LAYER_W_K, LAYER_b_K, true};
-  const projection_request v = {"projection V", variant, x_kv, r->v, kv_mem, LAYER_W_V, LAYER_b_V, false};
-  return pipeline_project(r->d, l, &q, &r->q_mem, error) && pipeline_project(r->d, l, &k, &r->k_mem, error) &&
-         pipeline_project(r->d, l, &v, &r->v_mem, error);
+  return projections_all(r->d, l, named_variant_for(r->options, "projection"),
+                         (const clattn_tensor[]){r->q, r->k, r->v}, (cl_mem *const[]){&r->q_mem, &r->k_mem, &r->v_mem},
+                         error);
 }
 
 /* A view [B,H,S,D] of what is dense as [B,H,S,D] or [B,S,H,D]. */
@@ -268,17 +193,17 @@ static bool attend(run *r, st_error *error)
   clattn_plan *plan = NULL;
   r->y = l->flat ? clattn_bshd(y_type, l->b, l->sq, l->hq, l->dv) : clattn_bhsd(y_type, l->b, l->hq, l->sq, l->dv);
   desc.y = r->y;
-  if (!room_for(r->d, &r->y, &r->y_mem, error)) return false;
+  if (!pipeline_room(r->d, &r->y, &r->y_mem, error)) return false;
   if (want[OUT_lse]) {
     desc.lse = clattn_dense((clattn_dtype)l->wide, 3, (int64_t[]){l->b, l->hq, l->sq});
-    if (!room_for(r->d, &desc.lse, &r->lse, error)) return false;
+    if (!pipeline_room(r->d, &desc.lse, &r->lse, error)) return false;
   }
   if (want[OUT_present_key] || want[OUT_present_value]) {
     const clattn_dtype key_type = (clattn_dtype)desc.past_key.dtype, value_type = (clattn_dtype)desc.past_value.dtype;
     desc.present_key = clattn_bhsd(key_type, l->b, l->hk, l->past + l->sk, l->dk);
     desc.present_value = clattn_bhsd(value_type, l->b, l->hk, l->past + l->sk, l->dv);
-    if (!room_for(r->d, &desc.present_key, &r->present_key, error) ||
-        !room_for(r->d, &desc.present_value, &r->present_value, error))
+    if (!pipeline_room(r->d, &desc.present_key, &r->present_key, error) ||
+        !pipeline_room(r->d, &desc.present_value, &r->present_value, error))
       return false;
   }
   desc.path = named_path(o);
@@ -318,7 +243,7 @@ static bool score_points(run *r, st_error *error)
     desc.qk = clattn_bhsd((clattn_dtype)qk_type(l, points[i].output), l->b, l->hq, l->sq, l->past + l->sk);
     desc.qk_mode = points[i].mode >= 0 ? points[i].mode : (int32_t)l->attr.qk_matmul_output_mode;
     desc.variant = named_variant_for(r->options, "scores");
-    if (!room_for(r->d, &desc.qk, &r->qk[i], error)) return false;
+    if (!pipeline_room(r->d, &desc.qk, &r->qk[i], error)) return false;
     bind_score_inputs(r, &bindings);
     device_bind(&bindings, CLATTN_QK, r->qk[i]);
     const clattn_status status = clattn_plan_scores(r->d->context, &desc, &plan, &r->d->report);
@@ -339,7 +264,7 @@ static bool project_out(run *r, st_error *error)
                                 .x_mem = r->y_mem,
                                 .w = LAYER_W_O,
                                 .bias = LAYER_b_O};
-  return pipeline_project(r->d, l, &z, &r->z, error);
+  return projection_add(r->d, l, &z, &r->z, error);
 }
 
 /* Reads a result of n elements of `from` into a new tensor of type `to`. */

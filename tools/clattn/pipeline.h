@@ -50,21 +50,14 @@ bool pipeline_gives_unasked(const layer *l, pipeline_output output);
 /* Runs the layer and adds each wanted tensor to results, in the type and shape that a file holds. */
 bool pipeline_run(device *d, const layer *l, const pipeline_options *options, st_file *results, st_error *error);
 
-/* One projection, planned and added; y becomes a new buffer of the view's size. */
-typedef struct projection_request {
-  const char *stage, *variant;
-  clattn_tensor x, y;
-  cl_mem x_mem;
-  layer_role w, bias;
-  bool rotate;
-} projection_request;
-bool pipeline_project(device *d, const layer *l, const projection_request *request, cl_mem *y, st_error *error);
-
 /* The descriptor of the layer's attention over these views, without outputs. */
 clattn_attention_desc pipeline_attention_desc(const layer *l, clattn_tensor q, clattn_tensor k, clattn_tensor v);
 
 /* A file's tensor as a view, and on the device. */
 clattn_tensor pipeline_view(const st_tensor *tensor);
 bool pipeline_upload(device *d, const st_tensor *tensor, cl_mem *out, st_error *error); /* NULL: *out = NULL */
+
+/* A new buffer of a view's size. */
+bool pipeline_room(device *d, const clattn_tensor *view, cl_mem *out, st_error *error);
 
 #endif

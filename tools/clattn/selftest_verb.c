@@ -1,5 +1,4 @@
 /* clattn selftest: every variant that the device would accept, against sums in double. */
-#include <getopt.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,29 +177,8 @@ static int test_device(const char *want, bool json)
 
 int verb_selftest(int argc, char **argv)
 {
-  enum { OPT_DEVICE = 256, OPT_JSON };
-  static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
-  const char *want = NULL;
-  bool json = false;
-  int option;
-  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-    switch (option) {
-    case OPT_DEVICE:
-      want = optarg;
-      break;
-    case OPT_JSON:
-      json = true;
-      break;
-    case 'h':
-      fputs(help, stdout);
-      return EXIT_DONE;
-    default:
-      return complain_option(verb, option, argv);
-    }
-  }
-  if (optind < argc) return complain_usage(verb, "'%s' is not wanted here", argv[optind]);
-  return test_device(want, json);
+  plain_options taken;
+  const int status = take_plain_options(verb, help, argc, argv, &taken);
+  if (status >= 0) return status;
+  return test_device(taken.device, taken.json);
 }
