@@ -1,4 +1,4 @@
-/* Checked 64-bit arithmetic on sizes: values are never negative, false means overflow and leaves *out alone. */
+/* 64-bit arithmetic on sizes: values are never negative; false means overflow and leaves *out alone. */
 #ifndef CA_BASE_ARITH_H
 #define CA_BASE_ARITH_H
 
@@ -18,5 +18,8 @@ static inline bool ca_mul(int64_t a, int64_t b, int64_t *out)
   *out = a * b;
   return true;
 }
+
+/* How many pieces of this size hold n. */
+static inline int64_t ca_divide_up(int64_t n, int64_t by) { return n / by + (n % by != 0); }
 
 #endif

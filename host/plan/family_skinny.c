@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "arith.h"
 #include "family.h"
 
 #define TILE_TOKENS 64    /* that a work-item takes at a time */
@@ -11,16 +12,15 @@
 #define FAIR_COLUMNS 32   /* fewer are not worth a work-item */
 #define GROUPS_PER_CORE 4 /* so that cores end together */
 
-static int64_t divide_up(int64_t size, int64_t step) { return (size + step - 1) / step; }
-
 /* As many ranges for every core, unless they would be too narrow. */
 static int64_t groups_of(const ca_question *question, int64_t width)
 {
   const ca_projection_problem *p = &question->problem->projection;
   const int64_t cores = question->facts->compute_units ? (int64_t)question->facts->compute_units : 1;
-  const int64_t most = divide_up(width, FAIR_COLUMNS), few = GROUPS_PER_CORE * cores;
-  const int64_t least = divide_up(divide_up(width, MOST_COLUMNS), cores) * cores, ranges = few > least ? few : least;
-  return divide_up(p->b * p->s, TILE_TOKENS) * (ranges < most ? ranges : most);
+  const int64_t most = ca_divide_up(width, FAIR_COLUMNS), few = GROUPS_PER_CORE * cores;
+  const int64_t least = ca_divide_up(ca_divide_up(width, MOST_COLUMNS), cores) * cores,
+                ranges = few > least ? few : least;
+  return ca_divide_up(p->b * p->s, TILE_TOKENS) * (ranges < most ? ranges : most);
 }
 
 static int32_t weight_type(const ca_problem *problem, int part)
@@ -51,7 +51,7 @@ static bool has_float_weights(const ca_problem *problem)
 static bool is_faster(const ca_question *question, int64_t tokens, char reason[CA_REASON_BYTES])
 {
   const ca_tile *tile = &question->tile;
-  const int64_t full = 4 * tile->depth, padded = divide_up(tokens, full) * full;
+  const int64_t full = 4 * tile->depth, padded = ca_divide_up(tokens, full) * full;
   if (question->forced) return true;
   if (tokens > tile->wg_rows)
     return ca_refuse(reason, "%" PRId64 " tokens, the tile is for %d at most", tokens, tile->wg_rows);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arith.h"
 #include "family.h"
 
 /* A CPU gains nothing from a larger tile, and wins by compiling one program for all its needs. */
@@ -19,8 +20,6 @@
 #define PADDING 4
 
 static const char stages_source[] = "tiled_stages.cl", attention_source[] = "tiled_attention.cl";
-
-static int64_t divide_up(int64_t n, int64_t by) { return n / by + (n % by != 0); }
 
 static size_t group_size(const ca_tile *tile) { return (size_t)(tile->wg_rows * tile->wg_cols); }
 
@@ -120,7 +119,7 @@ static stage_need projection_need(const ca_question *question, int index)
   const ca_projection_part *part = &p->part[index];
   const int64_t places = part->h * (part->d + part->d % 2);
   return (stage_need){CA_STAGE_projection, "tiled_projection",
-                      divide_up(p->b * p->s, question->tile.rows) * divide_up(places, question->tile.cols)};
+                      ca_divide_up(p->b * p->s, question->tile.rows) * ca_divide_up(places, question->tile.cols)};
 }
 
 static void add_projections(const ca_question *question, ca_choice *choice)
@@ -134,8 +133,8 @@ static void add_projections(const ca_question *question, ca_choice *choice)
 static stage_need matrix_need(const ca_question *question, ca_stage stage, const char *kernel, int64_t cols)
 {
   const ca_attention_problem *a = &question->problem->attention;
-  return (stage_need){stage, kernel,
-                      a->b * a->hq * divide_up(a->sq, question->tile.rows) * divide_up(cols, question->tile.cols)};
+  return (stage_need){
+      stage, kernel, a->b * a->hq * ca_divide_up(a->sq, question->tile.rows) * ca_divide_up(cols, question->tile.cols)};
 }
 
 static stage_need scores_need(const ca_question *question)
@@ -251,7 +250,7 @@ bool ca_plan_tiled_attention(const ca_question *question, ca_choice *choice, cha
   if (!ca_plan_common(question, reason) || !ca_plan_fits(question->facts, size, local_bytes, reason) ||
       !registers_suffice(question->facts, floats, reason))
     return false;
-  const int64_t tiles = a->b * a->hq * divide_up(a->sq, t->rows);
+  const int64_t tiles = a->b * a->hq * ca_divide_up(a->sq, t->rows);
   if (!tile_suits(question, choice, a->sq, tiles, SMALLEST_ROWS, reason)) return false;
   if (!ca_plan_writes(question)) return true;
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_attention, attention_source, "tiled_attention",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arith.h"
 #include "family.h"
 
 /* A part of a row's keys is worth its partial result when it has that many keys, and that many times as many as rows
@@ -13,10 +14,6 @@
 #define LEAST_KEYS_OF_A_ROW 32
 #define MOST_KEYS 4096
 #define ITEMS_OF_A_CORE 4
-
-#define SMALLEST_LANES 4 /* of the tiles in variants.def */
-
-static int64_t divide_up(int64_t size, int64_t step) { return (size + step - 1) / step; }
 
 /* Up to how many queries this kernel beats the one with lanes along the queries (kernels/vector.md). */
 static int most_queries(int lanes) { return lanes * 3 / 2; }
@@ -39,11 +36,8 @@ static bool tile_suits(const ca_question *question, const char *id, char reason[
   enum { LARGEST_ROWS = 4 };
   const ca_attention_problem *a = &question->problem->attention;
   const int lanes = question->tile.depth, rows = question->tile.rows;
-  const uint64_t width = question->facts->native_width_f32;
-  const bool named_tile = is_asked_for(question, id) && strchr(strstr(question->problem->variant, "_decode") + 1, '_');
-  if (width != (uint64_t)lanes && (width < SMALLEST_LANES || !named_tile))
-    return ca_refuse(reason, "vectors of %d floats, the device has %" PRIu64, lanes, width);
-  if (named_tile) return true;
+  if (!ca_plan_lanes(question, id, lanes, reason)) return false;
+  if (ca_plan_is_named(question, id)) return true;
   if (!is_asked_for(question, id) && a->sq > most_queries(lanes))
     return ca_refuse(reason, "%" PRId64 " queries are too many for lanes along the channels, the limit is %d", a->sq,
                      most_queries(lanes));
@@ -66,9 +60,9 @@ static int32_t parts_of(const ca_question *question, int64_t items)
   const int64_t rows = shared_rows(a),
                 cores = question->facts->compute_units ? (int64_t)question->facts->compute_units : 1;
   const int64_t least = rows * LEAST_KEYS_OF_A_ROW > LEAST_KEYS ? rows * LEAST_KEYS_OF_A_ROW : LEAST_KEYS;
-  const int64_t wanted = divide_up(ITEMS_OF_A_CORE * cores, items), most = most_keys(a) / least;
+  const int64_t wanted = ca_divide_up(ITEMS_OF_A_CORE * cores, items), most = most_keys(a) / least;
   int64_t parts = wanted < most ? wanted : most;
-  if (parts * MOST_KEYS < most_keys(a)) parts = divide_up(most_keys(a), MOST_KEYS);
+  if (parts * MOST_KEYS < most_keys(a)) parts = ca_divide_up(most_keys(a), MOST_KEYS);
   return parts > 1 ? (int32_t)parts : 0;
 }
 
@@ -94,7 +88,7 @@ bool ca_plan_vector_decode(const ca_question *question, ca_choice *choice, char 
   if (!ca_plan_common(question, reason) || !tile_suits(question, choice->id, reason)) return false;
   if (!ca_plan_roundable("queries that share a key", shared_rows(a), reason)) return false;
   if (!ca_plan_writes(question)) return true;
-  const int64_t items = a->b * a->hk * divide_up(shared_rows(a), CA_DECODE_ROWS(a->dk, a->dv));
+  const int64_t items = a->b * a->hk * ca_divide_up(shared_rows(a), CA_DECODE_ROWS(a->dk, a->dv));
   choice->parts = parts_of(question, items);
   if (choice->parts == 0) {
     add_launch(question, CA_STAGE_attention, "vector_decode", items, choice);

@@ -3,14 +3,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "arith.h"
 #include "family.h"
 
 /* As in vector_stages.cl; of the rows that one work-item takes. */
 #define SCORE_ROWS 256
 #define VALUE_TILES 16 /* register tiles */
 #define SOFTMAX_ROWS 8
-
-static int64_t divide_up(int64_t size, int64_t step) { return (size + step - 1) / step; }
 
 static void add(const ca_question *question, ca_stage stage, const char *kernel, int64_t items, ca_choice *choice)
 {
@@ -25,19 +24,20 @@ static void add(const ca_question *question, ca_stage stage, const char *kernel,
 static void add_scores(const ca_question *question, ca_choice *choice)
 {
   const ca_attention_problem *a = &question->problem->attention;
-  const int64_t panels = divide_up(a->sk, (int64_t)question->tile.depth * question->tile.cols);
-  add(question, CA_STAGE_scores, "vector_scores", a->b * a->hq * divide_up(a->sq, SCORE_ROWS) * panels, choice);
+  const int64_t panels = ca_divide_up(a->sk, (int64_t)question->tile.depth * question->tile.cols);
+  add(question, CA_STAGE_scores, "vector_scores", a->b * a->hq * ca_divide_up(a->sq, SCORE_ROWS) * panels, choice);
 }
 
 static void add_softmax(const ca_question *question, ca_choice *choice)
 {
-  add(question, CA_STAGE_softmax, "vector_softmax", divide_up(ca_plan_rows(question->problem), SOFTMAX_ROWS), choice);
+  add(question, CA_STAGE_softmax, "vector_softmax", ca_divide_up(ca_plan_rows(question->problem), SOFTMAX_ROWS),
+      choice);
 }
 
 static void add_values(const ca_question *question, ca_choice *choice)
 {
   const ca_attention_problem *a = &question->problem->attention;
-  const int64_t tiles = divide_up(a->sq, (int64_t)VALUE_TILES * question->tile.rows);
+  const int64_t tiles = ca_divide_up(a->sq, (int64_t)VALUE_TILES * question->tile.rows);
   add(question, CA_STAGE_values, "vector_values", a->b * a->hq * tiles, choice);
 }
 

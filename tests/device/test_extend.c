@@ -128,8 +128,7 @@ static void in_place(void **state)
   desc.past_key = desc.past_value = clattn_bhsd(CLATTN_F32, 1, 1, PAST, D);
   desc.present_key = clattn_bhsd(CLATTN_F32, 1, 1, PAST + NEW, D);
   for (int i = 0; i < 2; i++) desc.past_key.stride[i] = desc.present_key.stride[i] = CAPACITY * D;
-  desc.variant =
-      variant_named(chosen.variant, chosen.path == CLATTN_PATH_STAGED ? "staged" : "attention", "f32_d4", &id);
+  desc.variant = way_variant(&chosen, "f32_d4", &id);
   desc.path = chosen.path;
   clattn_report report;
   clattn_plan *plan = NULL;

@@ -126,13 +126,6 @@ static clattn_status plan_far(clattn_context *context, clattn_plan **plan, clatt
   return clattn_plan_attention(context, &far_desc, plan, report);
 }
 
-/* A tile's whole id on the path, for these types and head sizes. */
-static const char *named(const char *types_and_head, variant_id *id)
-{
-  const char *operation = chosen.path == CLATTN_PATH_STAGED ? "staged" : "attention";
-  return variant_named(chosen.variant, operation, types_and_head, id);
-}
-
 /* float32 rows that lie together are read in place by some families, others are copied: q, k and v of two types. */
 static void elements_far_apart(void **state)
 {
@@ -156,7 +149,7 @@ static void elements_far_apart(void **state)
       a->lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){B, HQ, SQ});
       if (with_scores) a->qk = clattn_bhsd(CLATTN_F16, B, HQ, SQ, KEYS);
       a->qk_mode = with_scores && type == CLATTN_F32 ? 3 : 0;
-      a->variant = named(type == CLATTN_F32 ? "f16f32f32f16_d3v2" : "f16_d3v2", &id);
+      a->variant = way_variant(&chosen, type == CLATTN_F32 ? "f16f32f32f16_d3v2" : "f16_d3v2", &id);
       a->path = chosen.path;
       far_problem p = {.n = 11,
                        .tensor = {{CLATTN_Q, &a->q, false, false},
@@ -185,7 +178,7 @@ static void rows_in_place_far_apart(void **state)
   *a = (clattn_attention_desc)CLATTN_ATTENTION_DESC_INIT;
   a->q = a->y = clattn_bhsd(CLATTN_F32, 1, H, 1, D);
   a->k = a->v = clattn_bhsd(CLATTN_F32, 1, H, SK, D);
-  a->variant = named("f32_d4", &id);
+  a->variant = way_variant(&chosen, "f32_d4", &id);
   a->path = chosen.path;
   test_far(*state, &(far_problem){.n = 4,
                                   .tensor = {{CLATTN_Q, &a->q, false, false},
@@ -206,7 +199,7 @@ static void lengths_far_apart(void **state)
   a->k = a->v = clattn_bhsd(CLATTN_BF16, B, 2, SK, D);
   a->mask = clattn_bhsd(CLATTN_F16, B, 2, 1, SK);
   a->nonpad_kv_seqlen = clattn_dense(CLATTN_I64, 1, (const int64_t[]){B});
-  a->variant = named("f32bf16bf16f32_d2", &id);
+  a->variant = way_variant(&chosen, "f32bf16bf16f32_d2", &id);
   a->path = chosen.path;
   test_far(*state, &(far_problem){.n = 6,
                                   .tensor = {{CLATTN_Q, &a->q, false, false},

@@ -93,13 +93,6 @@ static void masks_and_scores(void **state)
     }
 }
 
-/* A tile's whole id on the path, for these types and head sizes. */
-static const char *named(const char *types_and_head, variant_id *id)
-{
-  const char *operation = chosen.path == CLATTN_PATH_STAGED ? "staged" : "attention";
-  return variant_named(chosen.variant, operation, types_and_head, id);
-}
-
 static bool computes_f64(void) { return !chosen.variant || !strncmp(chosen.variant, "reference", 9); }
 
 static void refuse(void **state)
@@ -110,7 +103,7 @@ static void refuse(void **state)
   variant_id id;
   clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
   desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F64, 1, 1, 4, 8);
-  desc.variant = named("f64_d8", &id);
+  desc.variant = way_variant(&chosen, "f64_d8", &id);
   desc.path = chosen.path;
   assert_status(CLATTN_UNSUPPORTED, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
   char reason[64];
@@ -256,7 +249,7 @@ static void precision(void **state)
     clattn_attention_desc desc = CLATTN_ATTENTION_DESC_INIT;
     desc.q = desc.k = desc.v = desc.y = clattn_bhsd(CLATTN_F32, 1, 1, 4, 8);
     desc.softmax_precision = hints[i];
-    desc.variant = named("f32_d8", &id);
+    desc.variant = way_variant(&chosen, "f32_d8", &id);
     desc.path = chosen.path;
     assert_status(CLATTN_OK, clattn_plan_attention(d->context, &desc, &plan, &report), &report);
     clattn_plan_info info = {.struct_size = sizeof info};
@@ -297,7 +290,7 @@ static void round_values(void **state, int32_t from, int32_t to, const double *v
   snprintf(types_and_head, sizeof types_and_head, "f32%s%s%s_d1v%d", floats ? "" : "f32",
            floats ? "" : clattn_dtype_text((clattn_dtype)from), floats ? "" : clattn_dtype_text((clattn_dtype)to),
            (int)n + 2);
-  desc.variant = named(types_and_head, &id);
+  desc.variant = way_variant(&chosen, types_and_head, &id);
   desc.path = chosen.path;
   clattn_report report;
   clattn_plan *plan = NULL;

@@ -115,6 +115,9 @@ typedef struct variant_id {
 } variant_id;
 const char *variant_named(const char *wish, const char *operation, const char *types_and_head, variant_id *id);
 
+/* The same for attention on the way's path. */
+const char *way_variant(const way *w, const char *types_and_head, variant_id *id);
+
 /* True if the refusal is one that a tile may have: then there is nothing to run. */
 bool tile_may_refuse(const char *wish, int64_t dv, const clattn_report *report);
 

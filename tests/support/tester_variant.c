@@ -13,6 +13,11 @@ const char *variant_named(const char *wish, const char *operation, const char *t
   return id->text;
 }
 
+const char *way_variant(const way *w, const char *types_and_head, variant_id *id)
+{
+  return variant_named(w->variant, w->path == CLATTN_PATH_STAGED ? "staged" : "attention", types_and_head, id);
+}
+
 bool tile_may_refuse(const char *wish, int64_t dv, const clattn_report *report)
 {
   const bool reason = strstr(report->message, "registers") || strstr(report->message, "local memory");
