@@ -239,6 +239,12 @@ static clattn_status find_weights(const clattn_context *context, const clattn_we
   return CLATTN_OK;
 }
 
+static void note_panels(const packed_parts *weights, ca_projection_problem *problem)
+{
+  for (int i = 0; i < CA_MAX_PARTS; i++)
+    if (weights->of[i]) problem->part[i].panel = weights->of[i]->panel;
+}
+
 clattn_status clattn_plan_projection(clattn_context *context, const clattn_projection_desc *desc, clattn_plan **plan,
                                      clattn_report *report)
 {
@@ -251,6 +257,7 @@ clattn_status clattn_plan_projection(clattn_context *context, const clattn_proje
   const clattn_weights *said[CA_MAX_PARTS] = {whole ? desc->weights : NULL};
   CA_TRY(find_weights(context, said, &weights, report));
   CA_TRY(ca_validate_projection(desc, weights.view[0], &problem, report));
+  note_panels(&weights, &problem.projection);
   return make_plan(context, &problem, &weights, begin, plan, report);
 }
 
@@ -267,6 +274,7 @@ clattn_status clattn_plan_qkv(clattn_context *context, const clattn_qkv_desc *de
                                               whole ? desc->weights_v : NULL};
   CA_TRY(find_weights(context, said, &weights, report));
   CA_TRY(ca_validate_qkv(desc, weights.view, &problem, report));
+  note_panels(&weights, &problem.projection);
   return make_plan(context, &problem, &weights, begin, plan, report);
 }
 

@@ -49,7 +49,8 @@ static clattn_status plan_projection(clattn_context *context, const ca_trial *tr
   const projection_row *r = trial->row;
   const ca_part *part = trial->part;
   clattn_weights *weights = NULL;
-  if (r->packed && strcmp(variant, CA_NO_VARIANT) != 0) {
+  const bool panels = strncmp(variant, "packed", strlen("packed")) == 0; /* which that family reads alone */
+  if ((r->packed || panels) && strcmp(variant, CA_NO_VARIANT) != 0) {
     clattn_weights_desc packing = CLATTN_WEIGHTS_DESC_INIT;
     packing.w = part[CLATTN_W].view;
     packing.variant = variant;

@@ -224,11 +224,12 @@ typedef struct clattn_qkv_desc {
     .struct_size = (uint32_t)sizeof(clattn_qkv_desc)                                                                   \
   }
 
-/* Weights that are used many times: packed once, in the layout of the variant that will read them. */
+/* Weights that are used many times: packed once, in the layout of the variant that will read them: panels on CPU devices,
+ * which makes their projections faster for any number of tokens, dense rows elsewhere and for float64. */
 typedef struct clattn_weights_desc {
   uint32_t struct_size, flags; /* flags: zero */
   clattn_tensor w;             /* [N,E]: any float type; strides describe the host array */
-  const char *variant;         /* as in the projection that will use them */
+  const char *variant;         /* as in the projection that will use them: others may not read their layout */
 } clattn_weights_desc;
 #define CLATTN_WEIGHTS_DESC_INIT                                                                                       \
   {                                                                                                                    \
