@@ -6,10 +6,12 @@
  *
  * Threads: contexts, plans and weights are immutable to their users and may be shared; any number of threads may plan
  * on one context and enqueue one plan at once. Destroying an object that another thread still uses is a mistake.
+ *
  * Planning in the background: clattn_plan_* may run in a thread of its own while the application goes on setting itself
- * up. The library holds up neither runs of plans that are there nor planning what needs no new kernel; a driver may
- * (PoCL compiles one kernel at a time, and a kernel's first launch waits for it). Order of destruction: any. A plan
- * keeps what it needs of its context and weights. */
+ * up. The library holds up neither runs of plans that are there nor plans of kernels that are ready. A driver may:
+ * while PoCL compiles a kernel, in the last part of planning, launches of others wait, for some tenths of a second.
+ *
+ * Order of destruction: any. A plan keeps what it needs of its context and weights. */
 #ifndef CLATTN_CLATTN_H
 #define CLATTN_CLATTN_H
 
