@@ -9,7 +9,7 @@ enum {
   CHAINS = 12,         /* of peak.cl */
   STEPS = 16,          /* of a chain, in a turn */
   TURNS = 60000,       /* of a loop: llvmpipe's end after 65,535 */
-  STREAMS = 4,         /* of read.cl */
+  STREAMS = 8,         /* of read.cl */
   GROUP = 64,          /* work-items, of devices that are not CPUs */
   GROUPS_A_UNIT = 16,  /* of the same */
   READ_BYTES = 1 << 28 /* what is read lies far outside of all caches */

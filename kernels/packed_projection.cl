@@ -4,19 +4,19 @@
  *   Y[m][n] = sum_e X[m][e] W[n][e], then bias and the rotary embedding (lib/rotary.clh)
  *
  * The weights lie in panels of PANEL columns, [panel][E][PANEL], filled up with zeros (clattn_weights_create makes
- * them), so that vectors of them are read in the order in which they lie and converted as they are read. Elements of X are broadcast against them, from
- * where they lie if these are rows of float32 at one distance, else from a copy of a block. Nothing is transposed.
- * Tokens are numbered through the batch. Up to three projections of one x are made at once.
+ * them), so that vectors of them are read in the order in which they lie and converted as they are read. Elements of X are
+ * broadcast against them, from where they lie if these are rows of float32 at one distance, else from a copy of a block.
+ * Nothing is transposed. Tokens are numbered through the batch. Up to three projections of one x are made at once.
  *
  * P_LANES    floats in a vector
  * P_ROWS     tokens of a register tile, 6
  * P_VECTORS  vectors of columns of a register tile; P_ROWS * P_VECTORS + P_VECTORS + 1 registers
  * P_WEIGHT   type of w: each is a program
  * P_TILE     tokens of a tile at most
- * P_COLUMNS  columns of a range at most where heads rotate, which are whole then; elsewhere a range is a panel
+ * P_COLUMNS  columns of a range at most; where heads rotate they are whole
  * P_DEPTH    inner dimension of a block; a sum is taken block by block, since its rounding grows with its length
- * Private memory: 4 P_TILE (P_DEPTH + P_COLUMNS + 2 PANEL) bytes and a little. Work-groups of one; no barriers. Tiles
- * are taken in turn: any grid is right; no arguments mean no tiles.
+ * Private memory: 4 P_TILE (P_DEPTH + P_COLUMNS + 2 PANEL) bytes and a little. Work-groups of one; no barriers. The
+ * columns are divided among the groups of the grid, but any grid is right; no arguments mean no tiles.
  * Source: Goto and van de Geijn 2008 (blocks of the product and where they stay). */
 #include "ca_shared.h"
 #include "lib/columns.clh"
@@ -152,21 +152,31 @@ CA_APART void project_part(const ca_projection_args *args, __global const uchar 
                  output + i * width + p->column - first_panel * PANEL, y);
 }
 
-/* Columns of a range: a panel, or whole heads where they rotate, which are whole panels too if so many have room. */
-CA_WITHIN int range_of(const ca_projection_args *args)
+/* Panels of a range: all of them divided among the groups. */
+CA_APART int panels_together(const ca_parts *parts, long tiles)
 {
-  if (!args->has_rotary) return ca_part_width(args) ? PANEL : 0;
+  const long ranges = max((long)get_num_groups(0) / max(tiles, 1L), 1L);
+  long panels = 0;
+  for (int i = 0; i < CA_PARTS; i++) panels += (ca_part_width(&parts->args[i]) + PANEL - 1) / PANEL;
+  return (int)clamp((panels + ranges - 1) / ranges, 1L, (long)(P_COLUMNS / PANEL));
+}
+
+/* Columns of a range: some panels, or whole heads where they rotate, which are whole panels too if so many have room. */
+CA_WITHIN int range_of(const ca_projection_args *args, int panels)
+{
+  if (!args->has_rotary) return ca_part_width(args) ? PANEL * panels : 0;
   for (int columns = args->d; columns <= P_COLUMNS; columns += args->d)
     if (columns % PANEL == 0) return columns;
   return P_COLUMNS / args->d * args->d;
 }
 
-CA_APART long divide_parts(const ca_projections_args *all, ca_parts *parts)
+CA_APART long divide_parts(const ca_projections_args *all, long tiles, ca_parts *parts)
 {
   long ranges = 0;
+  for (int i = 0; i < CA_PARTS; i++) ca_part_args(all, i, &parts->args[i]);
+  const int panels = panels_together(parts, tiles);
   for (int i = 0; i < CA_PARTS; i++) {
-    ca_part_args(all, i, &parts->args[i]);
-    const int range = range_of(&parts->args[i]);
+    const int range = range_of(&parts->args[i], panels);
     parts->range[i] = range;
     parts->ranges[i] = range ? (ca_part_width(&parts->args[i]) + range - 1) / range : 0;
     ranges += parts->ranges[i];
@@ -182,7 +192,7 @@ KERNEL void packed_projection(const ca_projections_args all, __global const ucha
 {
   ca_parts parts;
   const long all_tokens = (long)all.first.b * all.first.s, tiles = (all_tokens + P_TILE - 1) / P_TILE;
-  const long ranges = divide_parts(&all, &parts), fair = (all_tokens + tiles - 1) / max(tiles, 1L);
+  const long ranges = divide_parts(&all, tiles, &parts), fair = (all_tokens + tiles - 1) / max(tiles, 1L);
   const long tile_tokens = (fair + P_ROWS - 1) / P_ROWS * P_ROWS;
   for (long item = (long)get_group_id(0); item < tiles * ranges; item += (long)get_num_groups(0)) {
     const long tile = item / ranges;

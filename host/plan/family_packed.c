@@ -7,9 +7,12 @@
 #include "arith.h"
 #include "family.h"
 
-#define TILE_TOKENS 192  /* that a work-item takes at a time */
-#define MOST_COLUMNS 512 /* of a work-item where heads rotate, which are whole then: no head is wider */
-#define DEPTH 128        /* products of a block, summed up before they join the others */
+#define TILE_TOKENS 128  /* that a work-item takes at a time */
+#define FEW_TOKENS 64
+#define FAIR_COLUMNS 256  /* of a work-item */
+#define MOST_COLUMNS 512  /* of a work-item where heads rotate, which are whole then: no head is wider */
+#define GROUPS_PER_CORE 6 /* so that cores end together */
+#define DEPTH 256        /* products of a block, summed up before they join the others */
 
 static void tile_text(const ca_tile *tile, char text[48])
 {
@@ -46,12 +49,27 @@ static bool has_panels(const ca_question *question, char reason[CA_REASON_BYTES]
   return true;
 }
 
-/* As the kernel divides the columns: a panel, or whole heads where they rotate, in whole panels if so many fit. */
-static int64_t range_of(const ca_projection_part *part, int32_t panel)
+/* Columns of a work-item: few tokens read a panel from its beginning to its end; many read x again for each range, so
+ * that a range is wide, but there are enough for every core. */
+static int64_t columns_of(const ca_question *question)
 {
-  if (part->rotary_dim == 0) return panel;
-  for (int64_t columns = part->d; columns <= MOST_COLUMNS; columns += part->d)
-    if (columns % panel == 0) return columns;
+  const ca_problem *problem = question->problem;
+  const ca_projection_problem *p = &problem->projection;
+  const int32_t panel = panel_of(&question->tile);
+  const int64_t cores = question->facts->compute_units ? (int64_t)question->facts->compute_units : 1;
+  const int64_t tiles = ca_divide_up(p->b * p->s, TILE_TOKENS);
+  int64_t columns = p->b * p->s > FEW_TOKENS ? FAIR_COLUMNS : panel;
+  while (columns > panel && tiles * ca_divide_up(ca_plan_columns(problem), columns) < GROUPS_PER_CORE * cores)
+    columns /= 2;
+  return columns;
+}
+
+/* As the kernel divides them: those, or whole heads where they rotate, in whole panels if so many fit. */
+static int64_t range_of(const ca_projection_part *part, int32_t panel, int64_t columns)
+{
+  if (part->rotary_dim == 0) return columns;
+  for (int64_t heads = part->d; heads <= MOST_COLUMNS; heads += part->d)
+    if (heads % panel == 0) return heads;
   return MOST_COLUMNS / part->d * part->d;
 }
 
@@ -63,7 +81,7 @@ static void add_parts(const ca_question *question, int first, int count, ca_choi
   int64_t ranges = 0;
   for (int i = first; i < first + count; i++)
     if (ca_projection_width(&p->part[i]))
-      ranges += ca_divide_up(ca_projection_width(&p->part[i]), range_of(&p->part[i], panel_of(tile)));
+      ranges += ca_divide_up(ca_projection_width(&p->part[i]), range_of(&p->part[i], panel_of(tile), columns_of(question)));
   if (!ranges) return;
   const int64_t items = ca_divide_up(p->b * p->s, TILE_TOKENS) * ranges;
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projections, "packed_projection.cl", "packed_projection",

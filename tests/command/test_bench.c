@@ -174,7 +174,7 @@ static void test_refusals(void **state)
       {2, {"--fast"}, "unknown option '--fast'"},
       {2, {"--json=yes"}, "option '--json=yes' takes no value"},
       {2, {"--turns", "sq=4"}, "'sq=4' is not wanted here"},
-      {2, {"--turns", "--start"}, "--start and --turns are two things"},
+      {2, {"--turns", "--start"}, "of --start, --turns and --list only one can be"},
       {2, {"--start", "--cpu-time"}, "--cpu-time goes with no --start"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -198,6 +198,17 @@ static void test_refused_plans(void **state)
   spawned_free(&run);
 }
 
+static void test_list(void **state)
+{
+  (void)state;
+  spawned run = SPAWN(true, "bench", "--list", "sq=4", "decode");
+  assert_spawned(&run, 0, "sq=4\nhq=32,hk=8,sk=16384,dk=128\n", "");
+  spawned_free(&run);
+  run = SPAWN(true, "bench", "--list", "sq=4,sk=");
+  assert_spawned(&run, 1, NULL, "sq=4,sk=");
+  spawned_free(&run);
+}
+
 /* ---- turns ---- */
 
 static void test_turns(void **state)
@@ -216,6 +227,7 @@ static void test_turns(void **state)
     assert_string_equal(problem, text(line, "problem"));
     assert_holds(text(line, "variant"), "reference_attention_f32_d16");
     assert_true(near(positive(line, "ms") * positive(line, "gflops") * 1e6, 2 * 2 * 16 * 32));
+    assert_true(near(positive(line, "ms") * positive(line, "gbytes") * 1e6, 2 * 4 * (16 + 16) * 4));
     assert_true(number(line, "workspace_bytes") >= 0);
     cJSON_Delete(line);
   }
@@ -332,8 +344,8 @@ int main(int argc, char **argv)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_json),          cmocka_unit_test(test_table),       cmocka_unit_test(test_placement),
       cmocka_unit_test(test_help),          cmocka_unit_test(test_sets),        cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_refused_plans), cmocka_unit_test(test_turns),       cmocka_unit_test(test_start),
-      cmocka_unit_test(test_start_table),   cmocka_unit_test(test_start_fails),
+      cmocka_unit_test(test_refused_plans), cmocka_unit_test(test_turns),       cmocka_unit_test(test_list),
+      cmocka_unit_test(test_start),         cmocka_unit_test(test_start_table), cmocka_unit_test(test_start_fails),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

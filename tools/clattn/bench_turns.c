@@ -53,13 +53,15 @@ static void answer_problem(bench_device *d, const char *text, const char *varian
   cJSON_AddStringToObject(answer, "problem", text);
   while (one && strcmp(one->problem.text, text) != 0) one = one->next;
   if (!one) one = make(d, text, variant, all, &error);
-  if (!one || !bench_plan_time(&one->plan, &ms, &error)) {
+  /* Others had the processors since the last turn. */
+  if (!one || !bench_plan_run(&one->plan, 1, &ms, &error) || !bench_plan_time(&one->plan, &ms, &error)) {
     cJSON_AddStringToObject(answer, "error", error.text);
     return;
   }
   cJSON_AddStringToObject(answer, "variant", one->plan.info.variant);
   cJSON_AddNumberToObject(answer, "ms", ms);
   cJSON_AddNumberToObject(answer, "gflops", one->problem.ops / ms * 1e-6);
+  cJSON_AddNumberToObject(answer, "gbytes", one->problem.bytes / ms * 1e-6);
   cJSON_AddNumberToObject(answer, "workspace_bytes", (double)one->plan.info.workspace_bytes);
 }
 

@@ -16,6 +16,7 @@ static const char help[] =
     "usage: clattn bench [OPTION...] [PROBLEM or SET...]\n"
     "       clattn bench --start [OPTION...] [PROBLEM or SET...]\n"
     "       clattn bench --turns [OPTION...]\n"
+    "       clattn bench --list [PROBLEM or SET...]\n"
     "\n"
     "Times problems beside the FMA peak of the device and the rate at which it reads memory, both measured in the "
     "same\n"
@@ -39,6 +40,7 @@ static const char help[] =
     "                       peak_fraction bandwidth_fraction workspace_bytes peak_gflops read_gbytes rounds runs (of "
     "a\n"
     "                       timing) tuned\n"
+    "      --list           print the problems, one a line, and time nothing\n"
     "  -h, --help\n"
     "\n"
     "--start times the first call of a process (unsaid, of %s) from the process's beginning to the\n"
@@ -50,9 +52,10 @@ static const char help[] =
     "  {\"ready\":true,\"device\":NAME,\"threads\":N,\"pinned\":true or false}\n"
     "Then each line of stdin is answered by one of stdout, until stdin ends:\n"
     "  peak       {\"peak_gflops\":X,\"read_gbytes\":X}\n"
-    "  PROBLEM    {\"problem\":TEXT,\"variant\":ID,\"ms\":X,\"gflops\":X,\"workspace_bytes\":N}: timed once; planned "
-    "first\n"
-    "             where it is new, and kept for later turns\n"
+    "  PROBLEM    {\"problem\":TEXT,\"variant\":ID,\"ms\":X,\"gflops\":X,\"gbytes\":X,\"workspace_bytes\":N}: planned "
+    "where "
+    "it\n"
+    "             is new, and kept for later turns; run once to wake up threads, then timed once\n"
     "  release    {\"released\":N}: frees the N problems that were kept\n"
     "What fails is answered by {\"problem\":TEXT,\"error\":WHY}, of a peak {\"error\":WHY}.\n"
     "\n"
@@ -192,7 +195,13 @@ static int take_word(bench_request *request, const char *word)
   return EXIT_DONE;
 }
 
-typedef enum bench_way { ROUNDS, START, TURNS, FIRST_CALL } bench_way;
+typedef enum bench_way { ROUNDS, START, TURNS, LIST, FIRST_CALL } bench_way;
+
+static int list_problems(const bench_request *request)
+{
+  for (int i = 0; i < request->n_texts; i++) puts(request->texts[i]);
+  return flush_output(verb) ? EXIT_DONE : EXIT_FAILED;
+}
 
 static int run(bench_request *request, bench_way way, double begin_ms, int n_words, char **words)
 {
@@ -202,6 +211,7 @@ static int run(bench_request *request, bench_way way, double begin_ms, int n_wor
   int status = n_words ? EXIT_DONE : take_word(request, unsaid);
   for (int i = 0; i < n_words && status == EXIT_DONE; i++) status = take_word(request, words[i]);
   if (status != EXIT_DONE) return status;
+  if (way == LIST) return list_problems(request);
   if (way == FIRST_CALL) return bench_first_call(request, begin_ms);
   return way == START ? bench_start(request) : bench_rounds(request);
 }
@@ -218,7 +228,17 @@ static bool take_rounds(const char *text, int *rounds)
 
 int verb_bench(int argc, char **argv)
 {
-  enum { OPT_DEVICE = 256, OPT_JSON, OPT_ROUNDS, OPT_VARIANT, OPT_CPU_TIME, OPT_START, OPT_TURNS, OPT_FIRST_CALL };
+  enum {
+    OPT_DEVICE = 256,
+    OPT_JSON,
+    OPT_ROUNDS,
+    OPT_VARIANT,
+    OPT_CPU_TIME,
+    OPT_START,
+    OPT_TURNS,
+    OPT_LIST,
+    OPT_FIRST_CALL
+  };
   static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
                                           {"json", no_argument, NULL, OPT_JSON},
                                           {"rounds", required_argument, NULL, OPT_ROUNDS},
@@ -226,6 +246,7 @@ int verb_bench(int argc, char **argv)
                                           {"cpu-time", no_argument, NULL, OPT_CPU_TIME},
                                           {"start", no_argument, NULL, OPT_START},
                                           {"turns", no_argument, NULL, OPT_TURNS},
+                                          {"list", no_argument, NULL, OPT_LIST},
                                           {BENCH_FIRST_CALL, required_argument, NULL, OPT_FIRST_CALL},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
@@ -253,8 +274,9 @@ int verb_bench(int argc, char **argv)
       break;
     case OPT_START:
     case OPT_TURNS:
-      if (way != ROUNDS) return complain_usage(verb, "--start and --turns are two things");
-      way = option == OPT_START ? START : TURNS;
+    case OPT_LIST:
+      if (way != ROUNDS) return complain_usage(verb, "of --start, --turns and --list only one can be");
+      way = option == OPT_START ? START : option == OPT_TURNS ? TURNS : LIST;
       break;
     case OPT_FIRST_CALL:
       way = FIRST_CALL;
