@@ -1,21 +1,45 @@
 /* The rate at which a device reads memory, to measure kernels against that read each byte once. A work-item sums up its
- * share of `vectors` float16 in four streams far apart, which a CPU fetches faster than one. */
+ * share of `vectors` vectors in eight streams far apart, each fetched 2 KiB ahead: of one to eight streams and 0 to 4 KiB
+ * that is what the CPUs at hand read fastest with. Its share is one piece
+ * (P_TOGETHER 0), or every vector whose number leaves its own when divided by the work-items (1), so that neighbours
+ * read side by side, as GPUs want it. */
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define FLOATS JOIN(float, P_LANES)
+
+#define STREAMS 8
+#define AHEAD (P_TOGETHER ? 0 : 2048 / (4 * P_LANES)) /* neighbours fetch for one another */
+
+#define FETCH(at)
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#undef FETCH
+#define FETCH(at) __builtin_prefetch(at, 0, 2)
+#endif
+#endif
+
 #if defined(__has_attribute)
 #if __has_attribute(min_vector_width)
 __attribute__((min_vector_width(512)))
 #endif
 #endif
 __kernel void
-read_all(__global const float16 *from, const long vectors, __global float *out)
+read_all(__global const FLOATS *from, const long vectors, __global float *out)
 {
-  const long share = vectors / get_global_size(0), part = share / 4;
-  __global const float16 *at = from + get_global_id(0) * share;
-  float16 sum[4];
+  const long share = vectors / get_global_size(0), part = share / STREAMS;
+  const long step = P_TOGETHER ? (long)get_global_size(0) : 1;
+  __global const FLOATS *at = from + get_global_id(0) * (P_TOGETHER ? 1 : share);
+  FLOATS sum[STREAMS];
 #pragma unroll
-  for (int i = 0; i < 4; i++) sum[i] = (float16)(0.0f);
+  for (int i = 0; i < STREAMS; i++) sum[i] = (FLOATS)(0.0f);
   for (long n = 0; n < part; n++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) sum[i] += at[i * part + n];
+    for (int i = 0; i < STREAMS; i++) {
+      FETCH(at + (i * part + n) * step + AHEAD);
+      sum[i] += at[(i * part + n) * step];
+    }
   }
-  vstore16((sum[0] + sum[1]) + (sum[2] + sum[3]), get_global_id(0), out);
+#pragma unroll
+  for (int i = 1; i < STREAMS; i++) sum[0] += sum[i];
+  JOIN(vstore, P_LANES)(sum[0], get_global_id(0), out);
 }

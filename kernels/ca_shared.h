@@ -122,7 +122,8 @@ typedef struct ca_projection_args {
   ca_i32 cache_rank; /* 2 or 3 */
   ca_i32 cache_rows; /* of a rank-2 cache: positions are clamped to [0, cache_rows) */
   ca_i32 x_type, w_type, bias_type, y_type, cache_type;
-  ca_i32 zero; /* an even number of 32-bit members: rusticl refuses a struct with padding at its end */
+  ca_i32 panel; /* columns of a panel of w, [N / columns, rounded up][E][columns]; 0: rows, as the strides have them. An
+                   even number of 32-bit members: rusticl refuses a struct with padding at its end */
 } ca_projection_args;
 
 /* What each part of several projections of one x has of its own. */

@@ -85,6 +85,13 @@ static long lse_at(const ca_attention_args *args, int b, int h, int i)
 }
 
 /* Element n of the product x w^T in row (b, s), with its bias; from x and w, or from the finished product. */
+/* Where row n of w begins. */
+static long weights_row(const ca_projection_args *args, int n)
+{
+  if (!args->panel) return args->w.offset + n * args->w.stride[0];
+  return args->w.offset + (long)(n / args->panel) * args->e * args->panel + n % args->panel;
+}
+
 static ca_real projected(const ca_projection_args *args, __global const uchar *x, __global const uchar *w,
                        __global const float *product, __global const uchar *bias, int b, int s, int n)
 {
@@ -92,7 +99,7 @@ static ca_real projected(const ca_projection_args *args, __global const uchar *x
   const ca_real sum = product
                         ? product[args->product_offset + ((long)b * args->s + s) * width + n]
                         : dot_rows(x, args->x.offset + b * args->x.stride[0] + s * args->x.stride[1], args->x.stride[2],
-                                   args->x_type, w, args->w.offset + n * args->w.stride[0], args->w.stride[1],
+                                   args->x_type, w, weights_row(args, n), args->panel ? args->panel : args->w.stride[1],
                                    args->w_type, args->e);
   return sum + ca_bias(args, bias, n);
 }

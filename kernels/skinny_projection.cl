@@ -17,10 +17,12 @@
  * Private memory: 4 BLOCK + 4 P_TILE WIDTH + 4 P_ROWS DEPTH bytes and a little. Work-groups of one; no barriers. The
  * columns are divided among the groups of the grid, but any grid is right; no arguments mean no tiles. */
 #include "ca_shared.h"
+#include "lib/columns.clh"
 #include "lib/parts.clh"
 #include "lib/rotary.clh"
 #include "lib/tile_io.clh"
 #include "lib/vector.clh"
+#include "lib/weights.clh"
 
 #if !defined(P_ROWS) || !defined(P_TOKENS) || !defined(P_WEIGHT) || !defined(P_TILE) || !defined(P_COLUMNS)
 #error "P_ROWS, P_TOKENS, P_WEIGHT, P_TILE or P_COLUMNS is missing"
@@ -32,24 +34,6 @@
 #define WIDTH (P_COLUMNS + 2 * P_LANES)   /* of a row of results: the last register tile may go beyond the columns */
 #define ALIGNED __attribute__((aligned(64)))
 #define KERNEL __kernel __attribute__((reqd_work_group_size(1, 1, 1))) CA_WHOLE_VECTORS
-
-/* A row of w: where it lies, or a copy. Private and global memory of a CPU are one, so that one pointer serves both. */
-#if P_WEIGHT == CA_F32
-typedef float weight;
-#define WEIGHTS(from) (*(const vec_anywhere *)(from))
-#elif P_WEIGHT == CA_F16
-typedef ushort weight;
-#define WEIGHTS(from) VLOAD_HALF(0, (const half *)(from))
-#else
-typedef ushort weight;
-#define WEIGHTS(from) AS_VEC(TO_IVEC(*(const usvec_anywhere *)(from)) << 16)
-#endif
-
-/* Tokens first, first + 1, ... of all batches, and columns column, column + 1, ... */
-typedef struct part {
-  long first;
-  int tokens, column, columns;
-} part;
 
 /* Channels [e, e + n) of the tokens as rows `width` apart, the last vector filled up with zeros. */
 CA_APART void load_tokens(const ca_projection_args *args, __global const uchar *x, const part *p, int e, int n,
@@ -66,13 +50,13 @@ CA_APART void load_tokens(const ca_projection_args *args, __global const uchar *
 /* P_ROWS rows of w from row n on, channels [e, e + depth): where they lie, or a copy that ends with zeros. Rows past
  * the last repeat it. */
 CA_APART void load_weights(const ca_projection_args *args, __global const uchar *w, int n, int e, int depth,
-                           weight *restrict room, const weight *row[P_ROWS])
+                           ca_weight *restrict room, const ca_weight *row[P_ROWS])
 {
   const bool in_place = args->w.stride[1] == 1 && depth % P_LANES == 0;
   for (int i = 0; i < P_ROWS; i++, room += DEPTH) {
-    __global const weight *from = (__global const weight *)w + args->w.offset + e * args->w.stride[1] +
+    __global const ca_weight *from = (__global const ca_weight *)w + args->w.offset + e * args->w.stride[1] +
                                   min(n + i, args->h * args->d - 1) * args->w.stride[0];
-    row[i] = in_place ? (const weight *)(size_t)from : room;
+    row[i] = in_place ? (const ca_weight *)(size_t)from : room;
     if (in_place) continue;
     for (int c = 0; c < depth; c++) room[c] = from[c * args->w.stride[1]];
     for (int c = depth; c % P_LANES; c++) room[c] = 0;
@@ -97,7 +81,7 @@ CA_WITHIN float4 add_lanes(const float *vectors)
 /* sums[t * P_ROWS + i] = row i times token t over a block, for `count` tokens. `ahead` elements from here are the rows
  * that come next. */
 #define MULTIPLY(count)                                                                                                \
-  CA_APART void multiply_##count(const weight *const row[P_ROWS], int depth, long ahead, const float *restrict tokens, \
+  CA_APART void multiply_##count(const ca_weight *const row[P_ROWS], int depth, long ahead, const float *restrict tokens, \
                                  int width, float *restrict sums)                                                      \
   {                                                                                                                    \
     for (int from = 0, end; from < depth; from = end) {                                                                \
@@ -109,7 +93,7 @@ CA_WITHIN float4 add_lanes(const float *vectors)
         CA_UNROLL for (int t = 0; t < count; t++) x[t] = vec_load(tokens + t * width + e);                             \
         CA_UNROLL for (int i = 0; i < P_ROWS; i++)                                                                     \
         {                                                                                                              \
-          const vec w = WEIGHTS(row[i] + e);                                                                           \
+          const vec w = CA_WEIGHTS(row[i] + e);                                                                           \
           CA_FETCH(row[i] + e + ahead, 0);                                                                             \
           CA_UNROLL for (int t = 0; t < count; t++) sum[t][i] = fma(w, x[t], sum[t][i]);                               \
         }                                                                                                              \
@@ -129,7 +113,7 @@ MULTIPLY(4)
 #endif
 
 /* P_ROWS columns of `count` tokens, added to what is there. */
-CA_APART void multiply_block(const weight *const row[P_ROWS], int depth, long ahead, const float *restrict tokens,
+CA_APART void multiply_block(const ca_weight *const row[P_ROWS], int depth, long ahead, const float *restrict tokens,
                              int width, int count, float *restrict output)
 {
   float sums[(P_TOKENS * P_ROWS + 4) * P_LANES] ALIGNED, added[P_TOKENS * P_ROWS + 4] ALIGNED;
@@ -158,37 +142,6 @@ CA_APART void begin_columns(const ca_projection_args *args, __global const uchar
     for (int n = 0; n < padded; n += P_LANES) vec_store(output + t * WIDTH + n, vec_load(output + n));
 }
 
-/* The rotary embedding of a token in place. The columns are whole heads. */
-CA_APART void rotate_columns(const ca_projection_args *args, __global const uchar *cosine, __global const uchar *sine,
-                             long2 cache_row, int columns, float *restrict output)
-{
-  for (int pair = 0; pair < args->rotary_dim / 2; pair++) {
-    const float2 turn = ca_rotary_turn(args, cosine, sine, cache_row, pair);
-    const int first = ca_rotary_first(args, pair), second = ca_rotary_second(args, pair);
-    for (int head = 0; head < columns; head += args->d) {
-      const float2 turned = ca_rotate((float2)(output[head + first], output[head + second]), turn);
-      output[head + first] = turned.x;
-      output[head + second] = turned.y;
-    }
-  }
-}
-
-/* The columns of a token to y, head by head. */
-CA_APART void store_columns(const ca_projection_args *args, const part *p, int b, int s, const float *restrict output,
-                            __global uchar *y)
-{
-  for (int n = 0, count; n < p->columns; n += count) {
-    const int h = (p->column + n) / args->d, d = p->column + n - h * args->d;
-    const long at = ca_projection_target(args, b, s, h, d), stride = args->y.stride[3];
-    count = min(args->d - d, p->columns - n);
-    int c = 0;
-    if (stride == 1)
-      for (; c + P_LANES <= count; c += P_LANES)
-        vec_store_typed(y, at + c, args->y_type, *(const vec_anywhere *)(output + n + c));
-    for (; c < count; c++) ca_store(y, at + c * stride, args->y_type, output[n + c]);
-  }
-}
-
 /* Channels of a block: as many as there is room for, and all blocks alike. */
 CA_WITHIN int depth_of(const ca_projection_args *args, int tokens)
 {
@@ -202,8 +155,8 @@ CA_APART void project_part(const ca_projection_args *args, __global const uchar 
                            __global const long *position, __global uchar *y, const part *p)
 {
   float tokens[BLOCK] ALIGNED, output[P_TILE * WIDTH] ALIGNED;
-  weight room[P_ROWS * DEPTH] ALIGNED;
-  const weight *row[P_ROWS];
+  ca_weight room[P_ROWS * DEPTH] ALIGNED;
+  const ca_weight *row[P_ROWS];
   const int most = depth_of(args, p->tokens), width = (most / P_LANES | 1) * P_LANES; /* odd: not all in one set */
   const int passes = (p->tokens + P_TOKENS - 1) / P_TOKENS, share = (p->tokens + passes - 1) / passes;
   begin_columns(args, bias, p, output);
@@ -221,8 +174,8 @@ CA_APART void project_part(const ca_projection_args *args, __global const uchar 
   for (int t = 0; t < p->tokens; t++) {
     const int b = (int)((p->first + t) / args->s), s = (int)(p->first + t - (long)b * args->s);
     if (args->has_rotary)
-      rotate_columns(args, cosine, sine, ca_rotary_row(args, position, b, s), p->columns, output + t * WIDTH);
-    store_columns(args, p, b, s, output + t * WIDTH, y);
+      columns_rotate(args, cosine, sine, ca_rotary_row(args, position, b, s), p->columns, output + t * WIDTH);
+    columns_store(args, p, b, s, output + t * WIDTH, y);
   }
 }
 

@@ -29,7 +29,8 @@ struct clattn_weights {
   atomic_int references;
   clattn_context *context;
   cl_mem mem;
-  clattn_tensor tensor; /* as packed: dense [N,E] */
+  clattn_tensor tensor; /* [N,E], dense where they are rows */
+  int32_t panel;        /* columns of a panel; 0: rows */
 };
 
 struct clattn_plan {

@@ -19,10 +19,18 @@ static double now_ms(void)
   return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
+static bool is_warm(const clattn_plan *plan, ca_program *const *program)
+{
+  for (uint32_t i = 0; i < plan->choice.n_launches; i++)
+    if (!program[i] || !ca_program_is_warm(program[i], plan->choice.launch[i].kernel)) return false;
+  return true;
+}
+
 /* Launches each kernel that was never launched, so that no run compiles. One plan at a time: CLBlast and some drivers
- * compile inside a first launch and do not expect company. */
+ * compile inside a first launch and do not expect company. A plan of warm kernels does not wait for the others. */
 static clattn_status warm_up(clattn_plan *plan, ca_program *const *program, clattn_report *report)
 {
+  if (is_warm(plan, program)) return CLATTN_OK;
   clattn_context *context = plan->context;
   cl_command_queue queue = NULL;
   clattn_status status = CLATTN_OK;
@@ -239,6 +247,12 @@ static clattn_status find_weights(const clattn_context *context, const clattn_we
   return CLATTN_OK;
 }
 
+static void note_panels(const packed_parts *weights, ca_projection_problem *problem)
+{
+  for (int i = 0; i < CA_MAX_PARTS; i++)
+    if (weights->of[i]) problem->part[i].panel = weights->of[i]->panel;
+}
+
 clattn_status clattn_plan_projection(clattn_context *context, const clattn_projection_desc *desc, clattn_plan **plan,
                                      clattn_report *report)
 {
@@ -251,6 +265,7 @@ clattn_status clattn_plan_projection(clattn_context *context, const clattn_proje
   const clattn_weights *said[CA_MAX_PARTS] = {whole ? desc->weights : NULL};
   CA_TRY(find_weights(context, said, &weights, report));
   CA_TRY(ca_validate_projection(desc, weights.view[0], &problem, report));
+  note_panels(&weights, &problem.projection);
   return make_plan(context, &problem, &weights, begin, plan, report);
 }
 
@@ -267,6 +282,7 @@ clattn_status clattn_plan_qkv(clattn_context *context, const clattn_qkv_desc *de
                                               whole ? desc->weights_v : NULL};
   CA_TRY(find_weights(context, said, &weights, report));
   CA_TRY(ca_validate_qkv(desc, weights.view, &problem, report));
+  note_panels(&weights, &problem.projection);
   return make_plan(context, &problem, &weights, begin, plan, report);
 }
 

@@ -24,6 +24,70 @@ static void pack_rows(const ca_tensor *w, const void *host, int32_t dtype, void 
   }
 }
 
+/* Panels keep the type of the host's elements, of four or two bytes. */
+static void copy_element(char *to, const char *from, size_t bytes)
+{
+  if (bytes == sizeof(float))
+    memcpy(to, from, sizeof(float));
+  else
+    memcpy(to, from, sizeof(uint16_t));
+}
+
+/* Element [n][e] of the host's goes to panel n / columns, place [e][n % columns]; places past the last row are zero. */
+static void pack_panels(const ca_tensor *w, const void *host, int32_t columns, void *packed)
+{
+  const size_t bytes = ca_dtype_bytes(w->dtype);
+  const int64_t n = w->dim[0], e = w->dim[1];
+  char *to = packed;
+  for (int64_t first = 0; first < n; first += columns)
+    for (int64_t j = 0; j < e; j++, to += (size_t)columns * bytes)
+      for (int64_t i = 0; i < columns; i++) {
+        if (first + i >= n)
+          memset(to + (size_t)i * bytes, 0, bytes);
+        else
+          copy_element(to + (size_t)i * bytes,
+                       (const char *)host + (size_t)((first + i) * w->stride[0] + j * w->stride[1]) * bytes, bytes);
+      }
+}
+
+/* Bytes of the weights on the device; false: more than its largest buffer. */
+static bool packed_size(const clattn_context *context, const ca_tensor *w, const ca_weights_layout *layout,
+                        size_t *bytes)
+{
+  const int64_t step = layout->panel ? layout->panel : 1;
+  int64_t size;
+  if (!ca_mul(ca_divide_up(w->dim[0], step) * step, w->dim[1], &size) ||
+      !ca_mul(size, (int64_t)ca_dtype_bytes(layout->dtype), &size) ||
+      (context->facts.max_alloc_bytes && (uint64_t)size > context->facts.max_alloc_bytes))
+    return false;
+  *bytes = (size_t)size;
+  return true;
+}
+
+static clattn_status take_layout(clattn_context *context, int32_t dtype, const char *variant, ca_weights_layout *layout,
+                                 clattn_report *report)
+{
+  ca_lock_take(&context->judging); /* a selftest may write what it found wrong */
+  const clattn_status status = ca_select_weights(dtype, variant, &context->facts, layout, report);
+  ca_lock_give(&context->judging);
+  return status;
+}
+
+static clattn_status upload(const clattn_context *context, const ca_tensor *w, const void *host,
+                            const ca_weights_layout *layout, size_t bytes, cl_mem *mem, clattn_report *report)
+{
+  void *packed = malloc(bytes);
+  cl_int error = CL_SUCCESS;
+  if (!packed) return ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "packed weights of %zu bytes", bytes);
+  if (layout->panel)
+    pack_panels(w, host, layout->panel, packed);
+  else
+    pack_rows(w, host, layout->dtype, packed);
+  *mem = clCreateBuffer(context->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes, packed, &error);
+  free(packed);
+  return error ? ca_fail_cl(report, error, "a buffer of %zu bytes for packed weights", bytes) : CLATTN_OK;
+}
+
 clattn_status clattn_weights_create(clattn_context *context, const clattn_weights_desc *desc, const void *host,
                                     clattn_weights **out, clattn_report *report)
 {
@@ -33,32 +97,23 @@ clattn_status clattn_weights_create(clattn_context *context, const clattn_weight
   if (!context || !host) return ca_fail(report, CLATTN_INVALID_ARGUMENT, "%s is NULL", context ? "host" : "context");
   ca_tensor w;
   ca_weights_layout layout;
+  size_t bytes;
   CA_TRY(ca_validate_weights(desc, &w, report));
-  CA_TRY(ca_select_weights(w.dtype, desc->variant, &layout, report));
-  int64_t packed_bytes; /* the elements' number is known to fit */
-  if (!ca_mul(w.dim[0] * w.dim[1], (int64_t)ca_dtype_bytes(layout.dtype), &packed_bytes) ||
-      (context->facts.max_alloc_bytes && (uint64_t)packed_bytes > context->facts.max_alloc_bytes))
+  CA_TRY(take_layout(context, w.dtype, desc->variant, &layout, report));
+  if (!packed_size(context, &w, &layout, &bytes))
     return ca_fail(report, CLATTN_INVALID_SHAPE,
                    "w is %" PRId64 " x %" PRId64 " of %s, more than the device's largest buffer of %" PRIu64 " bytes",
                    w.dim[0], w.dim[1], ca_dtype_text(layout.dtype), context->facts.max_alloc_bytes);
-  const size_t bytes = (size_t)packed_bytes;
   clattn_weights *weights = calloc(1, sizeof *weights);
-  void *packed = malloc(bytes);
-  cl_int error = CL_SUCCESS;
-  clattn_status status = CLATTN_OK;
-  if (!weights || !packed) {
-    status = ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "packed weights of %zu bytes", bytes);
-  } else {
-    pack_rows(&w, host, layout.dtype, packed);
-    weights->mem = clCreateBuffer(context->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, bytes, packed, &error);
-    if (error) status = ca_fail_cl(report, error, "a buffer of %zu bytes for packed weights", bytes);
-  }
-  free(packed);
+  const clattn_status status =
+      weights ? upload(context, &w, host, &layout, bytes, &weights->mem, report)
+              : ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "weights of %zu bytes", sizeof *weights);
   if (status != CLATTN_OK) {
     free(weights);
     return status;
   }
   weights->tensor = clattn_dense((clattn_dtype)layout.dtype, 2, w.dim);
+  weights->panel = layout.panel;
   weights->context = ca_context_retain(context);
   atomic_init(&weights->references, 1);
   *out = weights;

@@ -43,6 +43,7 @@ typedef struct ca_projection_part {
   int32_t w, bias, y; /* slots */
   int64_t h, d;       /* 0 where the part is absent */
   int64_t rotary_dim; /* 0 = no rotation */
+  int32_t panel;      /* columns of a panel of packed weights; 0: rows [N,E] */
 } ca_projection_part;
 
 #define CA_MAX_PARTS 3

@@ -135,6 +135,7 @@ static void pack_projection(const ca_problem *problem, int index, const ca_bound
       .bias_type = tensor[part->bias].dtype,
       .y_type = tensor[part->y].dtype,
       .cache_type = tensor[CLATTN_COS_CACHE].dtype,
+      .panel = part->panel,
   };
 }
 

@@ -203,10 +203,26 @@ static bool loops_fit(const ca_question *question, char reason[CA_REASON_BYTES])
   return true;
 }
 
+/* Panels are read by the family that they are for, and by the one that takes whatever others refuse. */
+static bool reads_weights(const ca_question *question, char reason[CA_REASON_BYTES])
+{
+  const ca_problem *problem = question->problem;
+  if (question->operation != CA_OP_PROJECTION || strcmp(question->family, "packed") == 0 ||
+      strcmp(question->family, "reference") == 0)
+    return true;
+  for (int i = 0; i < problem->projection.n_parts; i++) {
+    const ca_projection_part *part = &problem->projection.part[i];
+    if (part->panel)
+      return ca_refuse(reason, "%s is packed in panels of %" PRId32 " columns, and %s reads rows",
+                       ca_slot_text(part->w), part->panel, question->family);
+  }
+  return true;
+}
+
 bool ca_plan_sizes(const ca_question *question, char reason[CA_REASON_BYTES])
 {
   const ca_problem *problem = question->problem;
-  if (!sizes_fit(question, reason) || !loops_fit(question, reason)) return false;
+  if (!sizes_fit(question, reason) || !loops_fit(question, reason) || !reads_weights(question, reason)) return false;
   if (question->operation == CA_OP_ATTENTION && problem->attention.qk_mode != CA_QK_NONE)
     return ca_refuse(reason, "qk is asked for, and the fused path has no scores to show");
   /* The largest stage of stages.def has nine buffers, `projections` thirteen. */
@@ -243,6 +259,21 @@ int64_t ca_plan_widest_head(const ca_problem *problem)
     if (part->rotary_dim > 0 && part->d > widest) widest = part->d;
   }
   return widest;
+}
+
+int32_t ca_plan_weight_type(const ca_problem *problem, int part)
+{
+  return problem->tensor[problem->projection.part[part].w].dtype;
+}
+
+int ca_plan_parts_alike(const ca_problem *problem, int first)
+{
+  int count = 1;
+  for (; first + count < problem->projection.n_parts; count++) {
+    const int32_t type = ca_plan_weight_type(problem, first + count);
+    if (type && type != ca_plan_weight_type(problem, first)) break;
+  }
+  return count;
 }
 
 void ca_plan_part(ca_launch *launch, int part, int n_parts)

@@ -27,7 +27,7 @@ typedef struct ca_question {
 typedef bool ca_planner(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES]);
 
 ca_planner ca_plan_reference, ca_plan_tiled, ca_plan_tiled_attention, ca_plan_vector, ca_plan_vector_decode,
-    ca_plan_vector_stages, ca_plan_skinny, ca_plan_clblast, ca_plan_merge;
+    ca_plan_vector_stages, ca_plan_skinny, ca_plan_packed, ca_plan_clblast, ca_plan_merge;
 
 /* Writes the reason and returns false, so that `return ca_refuse(...)` reads well. */
 bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...) CA_PRINTF(2, 3);
@@ -35,8 +35,8 @@ bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...) CA_PRINTF(
 /* FAMILY_OPERATION_TYPE_dDK[vDV][_TILE]; tile_text may be NULL. */
 void ca_plan_id(const ca_question *question, const char *tile_text, ca_choice *choice);
 
-/* What holds for every family: sizes that fit the kernels' 32-bit arguments, qk only where scores exist, bytes of
- * arguments. */
+/* What holds for every family: sizes that fit the kernels' 32-bit arguments, qk only where scores exist, weights in
+ * rows but for `packed`, bytes of arguments. */
 bool ca_plan_sizes(const ca_question *question, char reason[CA_REASON_BYTES]);
 
 /* The same for a family that computes in float32: refuses float64 besides. */
@@ -77,6 +77,11 @@ size_t ca_plan_groups(const ca_facts *facts, int64_t items, size_t group_size);
 ca_launch *ca_plan_launch(ca_choice *choice, ca_stage stage, const char *source, const char *kernel, size_t groups,
                           size_t group_size, size_t local_memory_bytes);
 
+/* How many parts from `first` on have weights of one type, for kernels that are compiled for it; an absent part is like
+ * any. The type; 0 for an absent part. */
+int ca_plan_parts_alike(const ca_problem *problem, int first);
+int32_t ca_plan_weight_type(const ca_problem *problem, int part);
+
 /* Says which parts of a projection a launch makes. */
 void ca_plan_part(ca_launch *launch, int part, int n_parts);
 
@@ -91,6 +96,10 @@ bool ca_plan_is_named(const ca_question *question, const char *id);
 
 /* Vectors of the device's own width; by name any, where it has vectors at all. */
 bool ca_plan_lanes(const ca_question *question, const char *id, int lanes, char reason[CA_REASON_BYTES]);
+
+/* Columns of the panels in which `packed` wants weights of a type on the device, or as the tile that a variant names in
+ * full; 0: rows. */
+int32_t ca_plan_panel(const ca_tile *tile, const ca_facts *facts, int32_t dtype, const char *variant);
 
 /* A size that a kernel for CPUs rounds up to whole tiles in 32 bits; E and N of a projection. */
 bool ca_plan_roundable(const char *name, int64_t size, char reason[CA_REASON_BYTES]);

@@ -23,26 +23,10 @@ static int64_t groups_of(const ca_question *question, int64_t width)
   return ca_divide_up(p->b * p->s, TILE_TOKENS) * (ranges < most ? ranges : most);
 }
 
-static int32_t weight_type(const ca_problem *problem, int part)
-{
-  return problem->tensor[problem->projection.part[part].w].dtype;
-}
-
-/* Parts from this one on whose weights are of one type, which is compiled in; an absent part is like any. */
-static int parts_alike(const ca_problem *problem, int first)
-{
-  int count = 1;
-  for (; first + count < problem->projection.n_parts; count++) {
-    const int32_t type = weight_type(problem, first + count);
-    if (type && type != weight_type(problem, first)) break;
-  }
-  return count;
-}
-
 static bool has_float_weights(const ca_problem *problem)
 {
   for (int i = 0; i < problem->projection.n_parts; i++)
-    if (weight_type(problem, i) == CLATTN_F32) return true;
+    if (ca_plan_weight_type(problem, i) == CLATTN_F32) return true;
   return false;
 }
 
@@ -72,7 +56,7 @@ static void add_parts(const ca_question *question, int first, int count, ca_choi
   ca_plan_part(launch, first, count);
   snprintf(launch->options, sizeof launch->options,
            "-DP_LANES=%d -DP_ROWS=%d -DP_TOKENS=%d -DP_WEIGHT=%d -DP_TILE=%d -DP_COLUMNS=%d", tile->depth, tile->rows,
-           tile->cols, weight_type(problem, first), TILE_TOKENS, MOST_COLUMNS);
+           tile->cols, ca_plan_weight_type(problem, first), TILE_TOKENS, MOST_COLUMNS);
 }
 
 bool ca_plan_skinny(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES])
@@ -89,7 +73,7 @@ bool ca_plan_skinny(const ca_question *question, ca_choice *choice, char reason[
   if (!ca_plan_heads_rotate(question->problem, MOST_COLUMNS, reason)) return false;
   if (!ca_plan_writes(question)) return true;
   for (int i = 0, count; i < p->n_parts; i += count) {
-    count = parts_alike(question->problem, i);
+    count = ca_plan_parts_alike(question->problem, i);
     add_parts(question, i, count, choice);
   }
   return true;

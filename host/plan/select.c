@@ -150,17 +150,30 @@ const char *ca_variant_name(uint32_t index)
   return NULL;
 }
 
-clattn_status ca_select_weights(int32_t dtype, const char *variant, ca_weights_layout *layout, clattn_report *report)
+/* A family that the selftest found wrong gets no weights that it alone can read. */
+static bool is_wrong(const variant_row *row, const ca_facts *facts)
 {
+  for (const char *at = facts->wrong_variants; *at; at += strcspn(at, "\n"), at += *at == '\n')
+    if (starts_with(at, row->name)) return true;
+  return false;
+}
+
+clattn_status ca_select_weights(int32_t dtype, const char *variant, const ca_facts *facts, ca_weights_layout *layout,
+                                clattn_report *report)
+{
+  *layout = (ca_weights_layout){0};
   for (int i = 0; i < ROW_COUNT; i++) {
     if (rows[i].operation != CA_OP_PROJECTION) continue;
     const bool named = !variant || starts_with(rows[i].name, variant) || starts_with(variant, rows[i].name);
     if (!named) continue;
     /* float64 stays, so that the projection is refused rather than computed from rounded weights */
     const bool widens = strcmp(rows[i].family, "clblast") == 0 && dtype != CLATTN_F64;
+    const bool packs = rows[i].plan == ca_plan_packed && (variant || !is_wrong(&rows[i], facts));
     layout->dtype = widens ? CLATTN_F32 : dtype;
-    return CLATTN_OK;
+    layout->panel = packs ? ca_plan_panel(&rows[i].tile, facts, dtype, variant) : 0;
+    if (layout->panel || rows[i].plan != ca_plan_packed) return CLATTN_OK;
   }
+  if (layout->dtype) return CLATTN_OK; /* packed by name, and the device has no panels: its plan says why */
   for (uint32_t i = 0; ca_variant_name(i); i++) ca_report_line(report, "%s", ca_variant_name(i));
   return ca_fail(report, CLATTN_UNKNOWN_VARIANT, "variant \"%s\" is no variant of the projection", variant);
 }

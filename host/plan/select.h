@@ -19,11 +19,14 @@ const char *ca_variant_name(uint32_t index);
 
 /* How a projection variant wants its weights. */
 typedef struct ca_weights_layout {
-  int32_t dtype; /* storage type on the device; always [N,E] row-major, dense */
+  int32_t dtype; /* storage type on the device */
+  int32_t panel; /* columns of a panel, [panel][E][columns] filled up with zeros; 0: dense rows [N,E] */
 } ca_weights_layout;
 
-/* The layout for weights of type dtype under a variant, NULL: the library's choice. Dense rows suit every variant, so
- * neither their sizes nor the device matter; whether a projection can be made is for its plan to say. */
-clattn_status ca_select_weights(int32_t dtype, const char *variant, ca_weights_layout *layout, clattn_report *report);
+/* The layout for weights of type dtype under a variant, NULL: the library's choice. Panels are for one family, which
+ * the device must suit; dense rows are for all others, so their sizes do not matter. Whether a projection can be made
+ * is for its plan to say. */
+clattn_status ca_select_weights(int32_t dtype, const char *variant, const ca_facts *facts, ca_weights_layout *layout,
+                                clattn_report *report);
 
 #endif

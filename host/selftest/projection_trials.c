@@ -122,7 +122,8 @@ static clattn_status plan_projection(clattn_context *context, const ca_trial *tr
   const projection_row *r = trial->row;
   operator_of list[3];
   clattn_weights *weights[3] = {NULL};
-  const int n = r->packed && strcmp(variant, CA_NO_VARIANT) != 0 ? operators(r, list) : 0;
+  const bool panels = strncmp(variant, "packed", strlen("packed")) == 0; /* which that family reads alone */
+  const int n = (r->packed || panels) && strcmp(variant, CA_NO_VARIANT) != 0 ? operators(r, list) : 0;
   clattn_status status = CLATTN_OK;
   for (int i = 0; i < n && status == CLATTN_OK; i++) {
     clattn_weights_desc packing = CLATTN_WEIGHTS_DESC_INIT;

@@ -22,9 +22,15 @@ static const char *refusal_of_clblast(const projection_case *c)
   return NULL;
 }
 
-static void run(void **state, const projection_case *c)
+static bool is_family(const char *name) { return variant && strncmp(variant, name, strlen(name)) == 0; }
+
+/* A family that reads packed weights alone gets none but those. */
+static void run(void **state, const projection_case *given)
 {
-  const char *refusal = variant && !strcmp(variant, "clblast") ? refusal_of_clblast(c) : NULL;
+  projection_case own = *given;
+  const projection_case *c = &own;
+  own.packed = given->packed || is_family("packed");
+  const char *refusal = is_family("clblast") ? refusal_of_clblast(c) : NULL;
   if (refusal)
     test_projection_refused(*state, c, variant, refusal);
   else
@@ -109,7 +115,7 @@ static void test_every_mixture(void **state)
 /* Terms that are all equal: their roundings go one way, and a plain sum of them drifts, as CLBlast's does. */
 static void test_long_sums(void **state)
 {
-  const int64_t e = variant && !strcmp(variant, "clblast") ? 128 : 4096;
+  const int64_t e = is_family("clblast") ? 128 : 4096;
   run(state, &(projection_case){.s = 2, .e = e, .h = 2, .d = 3, .equal = true});
   run(state, &(projection_case){.s = 17, .e = e - 3, .h = 1, .d = 8, .equal = true, .packed = true});
 }
@@ -182,12 +188,31 @@ static clattn_status plan_far(clattn_context *context, clattn_plan **plan, clatt
   return clattn_plan_projection(context, &far_desc, plan, report);
 }
 
+/* The weights are the device's own: nothing of them is stretched. */
+static clattn_status plan_far_packed(clattn_context *context, clattn_plan **plan, clattn_report *report)
+{
+  float host[64];
+  clattn_projection_desc desc = far_desc;
+  clattn_weights *weights = NULL;
+  clattn_weights_desc packing = CLATTN_WEIGHTS_DESC_INIT;
+  packing.w = clattn_dense(CLATTN_F32, 2, desc.w.dim);
+  packing.variant = desc.variant;
+  for (int i = 0; i < 64; i++) host[i] = (float)(i % 7) - 3.0f;
+  clattn_status status = clattn_weights_create(context, &packing, host, &weights, report);
+  if (status != CLATTN_OK) return status;
+  desc.w = (clattn_tensor){0};
+  desc.weights = weights;
+  status = clattn_plan_projection(context, &desc, plan, report);
+  clattn_weights_destroy(weights);
+  return status;
+}
+
 /* Caches of rank 2 with ids and of rank 3. */
 static void test_far_apart(void **state)
 {
   enum { B = 2, S = 3, E = 3, H = 2, D = 4 };
   /* A BLAS takes float32 rows at one distance. */
-  const bool blas = variant && !strcmp(variant, "clblast");
+  const bool blas = is_family("clblast"), packed = is_family("packed");
   for (int ids = 0; ids < 2; ids++) {
     clattn_projection_desc *a = &far_desc;
     *a = (clattn_projection_desc)CLATTN_PROJECTION_DESC_INIT;
@@ -198,18 +223,26 @@ static void test_far_apart(void **state)
     a->cos_cache = a->sin_cache = ids ? clattn_dense(CLATTN_F16, 2, (const int64_t[]){5, D / 2})
                                       : clattn_dense(CLATTN_F16, 3, (const int64_t[]){B, S, D / 2});
     if (ids) a->position_ids = clattn_dense(CLATTN_I64, 2, (const int64_t[]){B, S});
-    const char *types = blas ? "f32" : ids ? "f16f32" : "f16";
+    if (packed) a->x = clattn_dense(ids ? CLATTN_F32 : CLATTN_F16, 3, (const int64_t[]){B, S, E});
+    const char *types = blas || (packed && ids) ? "f32" : packed || ids ? "f16f32" : "f16";
     variant_id id;
     a->variant = variant_named(variant, "projection", types, &id);
     far_problem p = {.tensor = {{CLATTN_X, &a->x, false, blas},
-                                {CLATTN_W, &a->w, false, blas},
                                 {CLATTN_BIAS, &a->bias, false, false},
                                 {CLATTN_COS_CACHE, &a->cos_cache, false, false},
                                 {CLATTN_SIN_CACHE, &a->sin_cache, false, false},
-                                {CLATTN_Y, &a->y, true, false},
-                                {CLATTN_POSITION_IDS, &a->position_ids, false, false}},
-                     .plan = plan_far};
-    p.n = ids ? 7 : 6;
+                                {CLATTN_Y, &a->y, true, false}},
+                     .plan = packed ? plan_far_packed : plan_far};
+    p.n = 5;
+    if (!packed) {
+      p.tensor[p.n].slot = CLATTN_W;
+      p.tensor[p.n].view = &a->w;
+      p.tensor[p.n++].stays = blas;
+    }
+    if (ids) {
+      p.tensor[p.n].slot = CLATTN_POSITION_IDS;
+      p.tensor[p.n++].view = &a->position_ids;
+    }
     test_far(*state, &p);
   }
 }
@@ -248,6 +281,29 @@ static void test_few_tokens_blocks(void **state)
   run(state, &(projection_case){.s = 5, .e = 18, .h = 7, .d = 301, .bias = true});
 }
 
+/* Beyond a tile of tokens and a block of channels, around a panel's columns, in heads that rotate within a panel,
+ * across panels, and in more panels than a work-item takes. */
+static void test_panels(void **state)
+{
+  static const int64_t heads[] = {64, 80, 96, 100, 128, 250, 301, 512};
+  run(state, &(projection_case){.s = 193, .e = 257, .h = 1, .d = 65, .bias = true});
+  run(state, &(projection_case){.b = 3, .s = 131, .e = 129, .h = 2, .d = 63, .x_layout = LAYOUT_GAPS});
+  run(state, &(projection_case){.b = 2, .s = 8, .e = 130, .h = 1, .d = 48, .x_type = CLATTN_F16, .bias = true});
+  const bool narrow = is_family("vector") || is_family("skinny"); /* no head that rotates is wider than a work-item */
+  for (size_t i = 0; i < sizeof heads / sizeof heads[0] && (!narrow || heads[i] <= 256); i++)
+    run(state, &(projection_case){.b = 2,
+                                  .s = 7 + (int64_t)i,
+                                  .e = 36,
+                                  .h = 3,
+                                  .d = heads[i],
+                                  .w_type = CLATTN_F32 + (int32_t)i % 3,
+                                  .bias = true,
+                                  .rotary = ROTARY_OFFSET,
+                                  .rotary_dim = heads[i] % 2 ? heads[i] - 1 : 0,
+                                  .interleaved = i % 3 == 1,
+                                  .y_layout = LAYOUT_TOKENS});
+}
+
 int main(int argc, char **argv)
 {
   if (argc < 2) {
@@ -260,6 +316,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_small),       cmocka_unit_test(test_sizes),      cmocka_unit_test(test_weight_types),
       cmocka_unit_test(test_layouts),     cmocka_unit_test(test_rotary),     cmocka_unit_test(test_one_token),
       cmocka_unit_test(test_many_groups), cmocka_unit_test(test_far_apart),  cmocka_unit_test(test_every_mixture),
-      cmocka_unit_test(test_long_sums),   cmocka_unit_test(test_few_tokens), cmocka_unit_test(test_few_tokens_blocks)};
+      cmocka_unit_test(test_long_sums),   cmocka_unit_test(test_few_tokens), cmocka_unit_test(test_few_tokens_blocks),
+      cmocka_unit_test(test_panels)};
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

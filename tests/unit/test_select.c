@@ -35,6 +35,27 @@ static void chooses_by_rule_on_every_device_on_record(void **state)
   }
 }
 
+/* Attention of 65,536 tokens by themselves, 8 heads: the fused path stays under 64 MiB whatever the device. */
+static void long_attention_takes_little_workspace(void **state)
+{
+  (void)state;
+  static const char *const devices[] = {"rtx-4090",  "rx-7900xtx", "arc-a770", "mali-g78", "pocl-avx512",
+                                        "pocl-avx2", "intel-cpu",  "llvmpipe", "oclgrind"};
+  enum { LONG = 65536, LIMIT_BYTES = 64 << 20 };
+  for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
+    for (int64_t channels = 64; channels <= 128; channels *= 2)
+      for (int causal = 0; causal < 2; causal++) {
+        const ca_facts facts = facts_of(devices[i]);
+        ca_problem problem = attention(LONG, LONG, channels, channels);
+        problem.path = CLATTN_PATH_FUSED;
+        problem.attention.b = 1;
+        problem.attention.causal = causal;
+        assert_in_range(chosen(&problem, &facts).workspace_bytes, 0, LIMIT_BYTES - 1);
+        problem.attention.sq = 1; /* decode of as many keys, which is cut into parts */
+        assert_in_range(chosen(&problem, &facts).workspace_bytes, 0, LIMIT_BYTES - 1);
+      }
+}
+
 /* Few queries go along the channels: by the tile that holds the rows that share a key, up to three halves of a vector.
  */
 static void few_queries_are_decoded_on_cpus(void **state)
@@ -384,15 +405,23 @@ static void names_are_listed_in_order_of_preference(void **state)
 {
   (void)state;
   static const char *const want[] = {
-      "skinny_projection", "vector_projection",   "tiled_projection", "clblast_projection", "reference_projection",
-      "vector_scores",     "tiled_scores",        "reference_scores", "vector_softmax",     "tiled_softmax",
-      "reference_softmax", "vector_values",       "tiled_values",     "reference_values",   "vector_attention",
-      "tiled_attention",   "reference_attention", "vector_staged",    "tiled_staged",       "reference_staged",
-      "reference_merge"};
+      "packed_projection",    "skinny_projection", "vector_projection",   "tiled_projection", "clblast_projection",
+      "reference_projection", "vector_scores",     "tiled_scores",        "reference_scores", "vector_softmax",
+      "tiled_softmax",        "reference_softmax", "vector_values",       "tiled_values",     "reference_values",
+      "vector_attention",     "tiled_attention",   "reference_attention", "vector_staged",    "tiled_staged",
+      "reference_staged",     "reference_merge"};
   const uint32_t count = sizeof want / sizeof want[0];
   for (uint32_t i = 0; i < count; i++) assert_string_equal(want[i], ca_variant_name(i));
   assert_null(ca_variant_name(count));
   assert_null(ca_variant_name(UINT32_MAX));
+}
+
+static ca_weights_layout layout_of(int32_t dtype, const char *variant, const ca_facts *facts)
+{
+  clattn_report report = {.status = CLATTN_OK};
+  ca_weights_layout layout;
+  assert_status(CLATTN_OK, ca_select_weights(dtype, variant, facts, &layout, &report), &report);
+  return layout;
 }
 
 static void weights_keep_their_type_but_for_clblast(void **state)
@@ -400,6 +429,7 @@ static void weights_keep_their_type_but_for_clblast(void **state)
   (void)state;
   clattn_report report = {.status = CLATTN_OK};
   ca_weights_layout layout;
+  const ca_facts gpu = plain_gpu();
   static const struct {
     const char *variant;
     int32_t dtype;
@@ -409,20 +439,71 @@ static void weights_keep_their_type_but_for_clblast(void **state)
                {"clblast", CLATTN_F32},
                {"clblast_projection_f32", CLATTN_F32}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    assert_status(CLATTN_OK, ca_select_weights(CLATTN_BF16, cases[i].variant, &layout, &report), &report);
+    layout = layout_of(CLATTN_BF16, cases[i].variant, &gpu);
     assert_int_equal(cases[i].dtype, layout.dtype);
+    assert_int_equal(0, layout.panel);
   }
-  assert_status(CLATTN_OK, ca_select_weights(CLATTN_F64, "clblast", &layout, &report), &report);
-  assert_int_equal(CLATTN_F64, layout.dtype); /* float32 would round it in silence */
-  assert_status(CLATTN_UNKNOWN_VARIANT, ca_select_weights(CLATTN_BF16, "vectors", &layout, &report), &report);
+  /* float32 would round it in silence */
+  assert_int_equal(CLATTN_F64, layout_of(CLATTN_F64, "clblast", &gpu).dtype);
+  assert_status(CLATTN_UNKNOWN_VARIANT, ca_select_weights(CLATTN_BF16, "vectors", &gpu, &layout, &report), &report);
   assert_says(&report, "\"vectors\"");
   assert_holds(report.detail, "tiled_projection");
+}
+
+static void weights_go_into_panels_on_cpus(void **state)
+{
+  (void)state;
+  const ca_facts wide = facts_of("pocl-avx512"), narrow = facts_of("pocl-avx2"), gpu = plain_gpu();
+  ca_facts wrong = wide;
+  snprintf(wrong.wrong_variants, sizeof wrong.wrong_variants,
+           "vector_attention_f32_l16t6x4\npacked_projection_f32_l16t6x4\n");
+  const struct {
+    const ca_facts *facts;
+    const char *variant;
+    int32_t dtype, panel;
+  } cases[] = {{&wide, NULL, CLATTN_F32, 64},
+               {&wide, NULL, CLATTN_BF16, 64},
+               {&wide, NULL, CLATTN_F64, 0},
+               {&narrow, NULL, CLATTN_F32, 16},
+               {&gpu, NULL, CLATTN_F32, 0},
+               {&gpu, "packed", CLATTN_F32, 0},
+               {&wrong, NULL, CLATTN_F32, 0},
+               {&wrong, "packed", CLATTN_F32, 64},
+               {&wide, "packed", CLATTN_F16, 64},
+               {&wide, "packed_projection_f32", CLATTN_F32, 64},
+               {&wide, "packed_projection_f32_l8t6x2", CLATTN_F32, 16},
+               {&wide, "packed_projection_f32f16_l4t6x2", CLATTN_F16, 8},
+               {&wide, "vector", CLATTN_F32, 0},
+               {&wide, "tiled_projection_f32_m32n32k16", CLATTN_F32, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    const ca_weights_layout layout = layout_of(cases[i].dtype, cases[i].variant, cases[i].facts);
+    assert_int_equal(cases[i].dtype, layout.dtype);
+    assert_int_equal(cases[i].panel, layout.panel);
+  }
+}
+
+static void packed_weights_choose_the_family(void **state)
+{
+  (void)state;
+  const ca_facts facts = facts_of("pocl-avx512");
+  /* Few tokens: a panel for each work-item; many: 256 columns and 128 tokens at most, while each core has six. */
+  static const int64_t cases[][2] = {{1, 9}, {64, 9}, {65, 9}, {129, 18}, {512, 12}, {4096, 96}};
+  assert_int_equal(2, facts.compute_units);
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    ca_problem p = projection(1, cases[i][0], 576, 9, 64, CLATTN_F16);
+    p.projection.part[0].panel = 64;
+    const ca_choice choice = chosen(&p, &facts);
+    assert_string_equal("packed_projection_f32f16_l16t6x4", choice.id);
+    assert_int_equal(1, choice.n_launches);
+    assert_int_equal(cases[i][1], choice.launch[0].groups[0]);
+  }
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chooses_by_rule_on_every_device_on_record),
+      cmocka_unit_test(long_attention_takes_little_workspace),
       cmocka_unit_test(few_queries_are_decoded_on_cpus),
       cmocka_unit_test(keys_are_cut_where_heads_are_few),
       cmocka_unit_test(a_window_is_cut_no_finer_than_it_is_long),
@@ -442,6 +523,8 @@ int main(void)
       cmocka_unit_test(ids_tell_types_and_sizes),
       cmocka_unit_test(names_are_listed_in_order_of_preference),
       cmocka_unit_test(weights_keep_their_type_but_for_clblast),
+      cmocka_unit_test(weights_go_into_panels_on_cpus),
+      cmocka_unit_test(packed_weights_choose_the_family),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -344,6 +344,39 @@ static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
   assert_string_equal(problem.variant, chosen(&problem, &facts).id);
 }
 
+static void packed_reads_panels_of_its_own_width(void **state)
+{
+  (void)state;
+  ca_facts facts = plain_gpu();
+  ca_problem problem = projection(1, 8, 64, 2, 64, CLATTN_F32);
+  problem.variant = "packed";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4", "the family is for CPU devices");
+  facts = facts_of("pocl-avx512");
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4",
+          "w is not packed (clattn_weights_create)");
+  problem.projection.part[0].panel = 16;
+  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l16t6x4",
+          "w is packed in panels of 16 columns, the tile wants 64");
+  problem.variant = NULL;
+  assert_string_equal("packed_projection_f32_l8t6x2", chosen(&problem, &facts).id);
+  problem.variant = "tiled_projection_f32_m32n32k16";
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant,
+          "w is packed in panels of 16 columns, and tiled reads rows");
+  problem.variant = NULL;
+  problem.tensor[CLATTN_X].dtype = CLATTN_F64; /* what the family refuses goes where everything goes */
+  facts.has_f64 = 1;
+  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f64f32_l8t6x2", "x is f64, and packed computes in float32");
+  assert_string_equal("reference_projection_f64f32", chosen(&problem, &facts).id);
+  problem = projection(1, 1, ((int64_t)1 << 30) + 1, 2, 64, CLATTN_F32);
+  problem.projection.part[0].panel = 64;
+  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l16t6x4", "E is 1073741825, the limit is 1073741824");
+  problem = projection(1, 1, 64, 2, 514, CLATTN_F32);
+  problem.projection.part[0].panel = 64;
+  problem.projection.part[0].rotary_dim = 514;
+  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l16t6x4",
+          "heads that rotate have 514 channels, the limit is 512");
+}
+
 static void decode_is_for_few_queries_on_wide_cpus(void **state)
 {
   (void)state;
@@ -472,6 +505,7 @@ int main(void)
       cmocka_unit_test(vector_is_for_wide_cpus_by_its_fastest_tile),
       cmocka_unit_test(stages_of_vector_are_for_wide_cpus),
       cmocka_unit_test(skinny_is_for_few_tokens_on_wide_cpus),
+      cmocka_unit_test(packed_reads_panels_of_its_own_width),
       cmocka_unit_test(decode_is_for_few_queries_on_wide_cpus),
       cmocka_unit_test(a_driver_that_ends_long_loops_gets_short_ones),
       cmocka_unit_test(clblast_is_taken_by_name_for_float_matrices),
