@@ -315,13 +315,13 @@ static void refusals_leave_the_choice_to_the_next(void **state)
       {"vector_attention_f32_l16t12x2", NULL, "", "vector_attention_f32_d64_l16t12x2q128k144: it did not compile\n",
        "vector_attention_f32_l16t12x2: refused, it did not compile (tuned by", rule, false},
       {"vector_attention_f32_l16t12x9", "vector_attention_f32_l16t5x5", "", NULL,
-       "taken, tuned by the built-in table for", "vector_attention_f32_d64_l16t5x5q160k140", true},
+       "taken, tuned by the built-in table for", "vector_attention_f32_d64_l16t5x5q320k140", true},
       {"vector_attention_f32_l16t8x3", "vector_attention_f32_l16t5x5", "", NULL, "taken, tuned by the tuning file for",
-       "vector_attention_f32_d64_l16t8x3q96k144", true},
+       "vector_attention_f32_d64_l16t8x3q192k144", true},
       {"rules", "vector_attention_f32_l16t5x5", "", NULL, "rules: tuned by the tuning file for attention f32 " LONG_ROW,
        rule, false},
       {NULL, "vector_attention_f32_l16t5x5", "", NULL, "taken, tuned by the built-in table for",
-       "vector_attention_f32_d64_l16t5x5q160k140", true},
+       "vector_attention_f32_d64_l16t5x5q320k140", true},
       {NULL, NULL, "", NULL, "vector_attention_f32_d64_l16t6x4q256k144: taken\n", rule, false},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
