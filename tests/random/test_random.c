@@ -12,7 +12,7 @@
 
 #include "clattn/clattn.h"
 #include "draw.h"
-#include "projection_text.h"
+#include "projection_draw.h"
 #include "shrink.h"
 #include "worker.h"
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "asserts.h"
-#include "projection_text.h"
+#include "projection_draw.h"
 
 static void need(bool good, const char *what)
 {

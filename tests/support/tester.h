@@ -9,6 +9,7 @@
 
 #include "box.h"
 #include "device_under_test.h"
+#include "projection_text.h"
 
 #define TESTER_EMPTY (-1) /* a size that is really 0 */
 
@@ -78,7 +79,12 @@ void test_scores(const device_under_test *d, const attention_case *c, const char
 void test_softmax(const device_under_test *d, const attention_case *c, const char *variant);
 void test_values(const device_under_test *d, const attention_case *c, const char *variant);
 
-typedef enum rotary_case { ROTARY_NONE, ROTARY_OFFSET, ROTARY_IDS, ROTARY_DENSE } rotary_case;
+typedef enum rotary_case {
+  ROTARY_NONE = PROJECTION_ROTARY_none,
+  ROTARY_OFFSET = PROJECTION_ROTARY_offset,
+  ROTARY_IDS = PROJECTION_ROTARY_ids,
+  ROTARY_DENSE = PROJECTION_ROTARY_dense,
+} rotary_case;
 
 typedef struct projection_case {
   int64_t b, s, e, h, d;                                              /* 0: 1, 5, 7, 1, 8 */

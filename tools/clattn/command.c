@@ -8,6 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
+static const char *program = "clattn";
+
+void command_set_program(const char *name) { program = name; }
+const char *command_program(void) { return program; }
+
 void complain(const char *verb, const char *format, ...)
 {
   va_list args;

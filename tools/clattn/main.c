@@ -12,6 +12,7 @@ static const struct {
     {"devices", "list OpenCL platforms and devices, which one is taken and why", verb_devices},
     {"attend", "run attention layers from safetensors files", verb_attend},
     {"demo", "run a real language model's attention layer and show its network", verb_demo},
+    {"bench", "time problems beside the device's own peak and the rate at which it reads memory", verb_bench},
     {"selftest", "check every variant on a device against sums in double; what is wrong is left out", verb_selftest},
 };
 enum { VERB_COUNT = sizeof verbs / sizeof verbs[0] };
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
     print_help(stderr);
     return EXIT_USAGE;
   }
+  command_set_program(argv[0]);
   for (int i = 0; i < VERB_COUNT; i++)
     if (strcmp(argv[1], verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {

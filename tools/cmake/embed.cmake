@@ -1,6 +1,6 @@
-# cmake -DOUT=file.c -DDIR=kernels "-DFILES=a.cl;lib/b.clh" -P embed.cmake
-# Writes the kernel sources as arrays of bytes, with a table of names.
-set(text "/* Made by embed.cmake from kernels/. */\n#include \"source.h\"\n\n")
+# cmake -DOUT=file.c -DDIR=kernels "-DFILES=a.cl;lib/b.clh" -DHEADER=source.h -DTYPE=type -DTABLE=name -P embed.cmake
+# Writes kernel sources as arrays of bytes, with a table `const TYPE TABLE[]` of {name, text, bytes}, as HEADER declares it.
+set(text "/* Made by embed.cmake. */\n#include \"${HEADER}\"\n\n")
 set(table "")
 set(index 0)
 foreach(name IN LISTS FILES)
@@ -14,6 +14,6 @@ foreach(name IN LISTS FILES)
   string(APPEND table "    {\"${name}\", (const char *)file_${index}, ${bytes}},\n")
   math(EXPR index "${index} + 1")
 endforeach()
-string(APPEND text "const ca_source_file ca_embedded_sources[] = {\n${table}    {0, 0, 0},\n};\n")
+string(APPEND text "const ${TYPE} ${TABLE}[] = {\n${table}    {0, 0, 0},\n};\n")
 file(WRITE "${OUT}.tmp" "${text}")
 file(RENAME "${OUT}.tmp" "${OUT}")

@@ -5,34 +5,10 @@
 #include <string.h>
 
 #include "clattn/clattn.h"
+#include "numbers_by_seed.h"
 #include "problem_text.h"
 
 enum { CHUNK = 256 }; /* numbers that are made at a time */
-
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t next_word(uint64_t *state)
-{
-  uint64_t z = *state += 0x9E3779B97F4A7C15u;
-  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-  return z ^ z >> 31;
-}
-
-/* The sum of three uniform numbers of [-1,1): bell-shaped, variance 1, and exact, so no machine's libm enters. */
-static double next_number(uint64_t *state)
-{
-  const uint64_t word = next_word(state);
-  const int32_t a = (int32_t)(word & 0xFFFFF), b = (int32_t)(word >> 20 & 0xFFFFF), c = (int32_t)(word >> 40 & 0xFFFFF);
-  return (double)(a + b + c - 3 * 0x80000) / (double)0x80000;
-}
-
-/* Each tensor has a stream of its own, so that one more tensor changes no other. */
-static uint64_t stream_of(const problem_text *p, const char *name)
-{
-  uint64_t state = p->seed;
-  for (; *name; name++) state = next_word(&state) ^ (unsigned char)*name;
-  return state;
-}
 
 static st_tensor *add(st_file *file, const char *name, st_type type, int rank, const int64_t *dim, st_error *error)
 {
@@ -48,7 +24,7 @@ static void fill_numbers(const problem_text *p, st_tensor *tensor, number_maker 
 {
   const size_t bytes = st_type_bytes(tensor->type), n = tensor->bytes / bytes;
   const double past_float = 0x1p-50;
-  uint64_t state = stream_of(p, tensor->name), tail = ~state;
+  uint64_t state = stream_of(p->seed, tensor->name), tail = ~state;
   for (size_t i = 0; i < n; i += CHUNK) {
     double numbers[CHUNK];
     const size_t count = n - i < CHUNK ? n - i : CHUNK;
@@ -117,7 +93,7 @@ static bool is_open(const problem_text *p, int64_t row, int64_t key, int64_t len
 /* Rows of a batch item have its length. */
 static void fill_flags(const problem_text *p, const st_tensor *tensor, int64_t rows_of_a_batch)
 {
-  uint64_t state = stream_of(p, tensor->name);
+  uint64_t state = stream_of(p->seed, tensor->name);
   unsigned char *flag = tensor->data;
   const int64_t keys = mask_keys(p), rows = keys ? (int64_t)tensor->bytes / keys : 0;
   int64_t length = 0;

@@ -13,12 +13,12 @@
 
 #define WORD(name) #name,
 static const char *const mask_words[] = {PROBLEM_MASK_LIST(WORD) NULL};
-static const char *const layout_words[] = {PROBLEM_LAYOUT_LIST(WORD) NULL};
+const char *const problem_layout_words[] = {PROBLEM_LAYOUT_LIST(WORD) NULL};
 static const char *const fill_words[] = {PROBLEM_FILL_LIST(WORD) NULL};
 static const char *const poison_words[] = {PROBLEM_POISON_LIST(WORD) NULL};
 #undef WORD
 static const char *const path_words[] = {"auto", "staged", "fused", NULL};
-static const char *const dtype_words[] = {"", "f32", "f16", "bf16", "f64", NULL};
+const char *const problem_dtype_words[] = {"", "f32", "f16", "bf16", "f64", NULL};
 
 #define UNSET INT64_MIN /* while parsing: of what has no default of its own */
 
@@ -54,7 +54,7 @@ typedef struct field {
   {                                                                                                                    \
 #member, A_WORD, AT(member), first, 0, unsaid, words, NULL                                                         \
   }
-#define LAYOUT(member) CHOICE(member, layout_words, 0, PROBLEM_LAYOUT_dense)
+#define LAYOUT(member) CHOICE(member, problem_layout_words, 0, PROBLEM_LAYOUT_dense)
 #define SUBSET(member, letters, unsaid)                                                                                \
   {                                                                                                                    \
 #member, A_SUBSET, AT(member), 0, 0, unsaid, NULL, letters                                                         \
@@ -90,13 +90,13 @@ static const field fields[] = {
     NUMBER(lse, 0, 1, 0),
     NUMBER(qk, -1, 3, -1),
     NUMBER(precision, 0, 16, 0),
-    CHOICE(dtype, dtype_words, 1, CLATTN_F32),
-    CHOICE(k_type, dtype_words, 1, UNSET),
-    CHOICE(v_type, dtype_words, 1, UNSET),
-    CHOICE(y_type, dtype_words, 1, UNSET),
-    CHOICE(mask_type, dtype_words, 1, UNSET),
-    CHOICE(lse_type, dtype_words, 1, UNSET),
-    CHOICE(qk_type, dtype_words, 1, UNSET),
+    CHOICE(dtype, problem_dtype_words, 1, CLATTN_F32),
+    CHOICE(k_type, problem_dtype_words, 1, UNSET),
+    CHOICE(v_type, problem_dtype_words, 1, UNSET),
+    CHOICE(y_type, problem_dtype_words, 1, UNSET),
+    CHOICE(mask_type, problem_dtype_words, 1, UNSET),
+    CHOICE(lse_type, problem_dtype_words, 1, UNSET),
+    CHOICE(qk_type, problem_dtype_words, 1, UNSET),
     LAYOUT(q_layout),
     LAYOUT(k_layout),
     LAYOUT(v_layout),
@@ -310,7 +310,8 @@ static bool check_layouts(const problem_text *p, st_error *error)
   } outputs[] = {{"y_layout", p->y_layout}, {"lse_layout", p->lse_layout}, {"qk_layout", p->qk_layout}};
   for (size_t i = 0; i < COUNT(outputs); i++)
     if (outputs[i].layout == PROBLEM_LAYOUT_shared || outputs[i].layout == PROBLEM_LAYOUT_constant)
-      return st_fail(error, "problem: %s is %s, which is for inputs", outputs[i].key, layout_words[outputs[i].layout]);
+      return st_fail(error, "problem: %s is %s, which is for inputs", outputs[i].key,
+                     problem_layout_words[outputs[i].layout]);
   return true;
 }
 
@@ -454,7 +455,7 @@ const char *problem_variant(const problem_text *p, char id[PROBLEM_VARIANT_BYTES
   int n = snprintf(id, PROBLEM_VARIANT_BYTES, "%.*s_%s_", (int)(tile - p->variant), p->variant,
                    staged ? "staged" : "attention");
   for (int i = 0; i < (same ? 1 : 4) && n < PROBLEM_VARIANT_BYTES; i++)
-    n += snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "%s", dtype_words[types[i]]);
+    n += snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "%s", problem_dtype_words[types[i]]);
   if (n < PROBLEM_VARIANT_BYTES) n += snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "_d%" PRId64, p->dk);
   if (n < PROBLEM_VARIANT_BYTES && p->dv != p->dk)
     n += snprintf(id + n, PROBLEM_VARIANT_BYTES - (size_t)n, "v%" PRId64, p->dv);

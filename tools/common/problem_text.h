@@ -77,6 +77,9 @@ typedef struct problem_text {
   uint64_t seed;
 } problem_text;
 
+/* What stands for each clattn_dtype ("" for none) and each layout; NULL ends them. */
+extern const char *const problem_dtype_words[], *const problem_layout_words[];
+
 bool problem_parse(const char *text, problem_text *problem, st_error *error);
 
 /* The shortest text that problem_parse takes back to the same problem. */

@@ -1,90 +1,10 @@
-#include "projection_text.h"
+#include "projection_draw.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COUNT(list) (sizeof list / sizeof list[0])
 #define PICK(r, list) list[random_between(r, 0, (int64_t)COUNT(list) - 1)]
-
-static const char prefix[] = "op=projection";
-
-static const struct {
-  const char *key;
-  int64_t unsaid, least, most;
-} keys[PROJECTION_KEYS] = {
-#define PROJECTION_ROW(name, unsaid, least, most) {#name, unsaid, least, most},
-    PROJECTION_LIST(PROJECTION_ROW)
-#undef PROJECTION_ROW
-};
-
-bool projection_is(const char *text) { return strncmp(text, prefix, sizeof prefix - 1) == 0; }
-
-static projection_text defaults(void)
-{
-  projection_text p = {.variant = ""};
-  for (int i = 0; i < PROJECTION_KEYS; i++) p.value[i] = keys[i].unsaid;
-  return p;
-}
-
-/* What the library would refuse, or what makes two outputs of one element. */
-static bool check(const projection_text *p, st_error *error)
-{
-  const int64_t *v = p->value, dim = v[PROJECTION_rotary_dim];
-  const bool rotates = v[PROJECTION_rotary] != ROTARY_NONE;
-  if (rotates && (v[PROJECTION_flat] || (dim ? dim % 2 || dim > v[PROJECTION_d] : v[PROJECTION_d] % 2)))
-    return st_fail(error, "projection: what rotates is not flat, and of an even number of channels up to d");
-  if (!rotates && (dim || v[PROJECTION_interleaved] || v[PROJECTION_position_offset]))
-    return st_fail(error, "projection: rotary_dim, interleaved and position_offset go with rotary");
-  if (v[PROJECTION_position_offset] && v[PROJECTION_rotary] != ROTARY_OFFSET)
-    return st_fail(error, "projection: position_offset goes with rotary=%d", ROTARY_OFFSET);
-  return true;
-}
-
-static bool take_pair(projection_text *p, const char *key, const char *value, st_error *error)
-{
-  char *end;
-  if (strcmp(key, "variant") == 0 && strlen(value) < sizeof p->variant) {
-    strcpy(p->variant, value);
-    return true;
-  }
-  for (int i = 0; i < PROJECTION_KEYS; i++) {
-    if (strcmp(key, keys[i].key) != 0) continue;
-    errno = 0;
-    p->value[i] = strtoll(value, &end, 10);
-    if (!errno && end != value && !*end && p->value[i] >= keys[i].least && p->value[i] <= keys[i].most) return true;
-    return st_fail(error, "projection: %s is '%s', must be %" PRId64 " to %" PRId64, key, st_show(value).text,
-                   keys[i].least, keys[i].most);
-  }
-  return st_fail(error, "projection: unknown key '%s'", st_show(key).text);
-}
-
-bool projection_parse(const char *text, projection_text *p, st_error *error)
-{
-  char copy[PROBLEM_TEXT_BYTES];
-  *p = defaults();
-  snprintf(copy, sizeof copy, "%s", text);
-  for (char *pair = strchr(copy, ','), *next; pair; pair = next) {
-    next = strchr(++pair, ',');
-    if (next) *next = '\0';
-    char *value = strchr(pair, '=');
-    if (!value) return st_fail(error, "projection: '%s' is not key=value", st_show(pair).text);
-    *value++ = '\0';
-    if (!take_pair(p, pair, value, error)) return false;
-  }
-  return check(p, error);
-}
-
-void projection_print(const projection_text *p, char text[PROBLEM_TEXT_BYTES])
-{
-  size_t used = (size_t)snprintf(text, PROBLEM_TEXT_BYTES, "%s", prefix);
-  for (int i = 0; i < PROJECTION_KEYS; i++)
-    if (p->value[i] != keys[i].unsaid)
-      used += (size_t)snprintf(text + used, PROBLEM_TEXT_BYTES - used, ",%s=%" PRId64, keys[i].key, p->value[i]);
-  if (p->variant[0]) snprintf(text + used, PROBLEM_TEXT_BYTES - used, ",variant=%s", p->variant);
-}
 
 projection_case projection_case_of(const projection_text *p)
 {
@@ -161,7 +81,7 @@ projection_text projection_draw(random_state *r, const char *variant)
   static const int64_t tokens[] = {1, 2, 3, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 128, 131};
   static const int64_t widths[] = {1, 2, 7, 15, 16, 17, 31, 32, 33, 64, 100, 127, 128, 129, 255, 256, 257, 300};
   static const int64_t heads[] = {1, 3, 8, 15, 16, 17, 32, 33, 63, 64, 65, 96, 127, 128, 129, 256, 300, 512};
-  projection_text p = defaults();
+  projection_text p = projection_defaults();
   int64_t *v = p.value;
   snprintf(p.variant, sizeof p.variant, "%s", variant);
   draw_types(r, &p);
@@ -187,12 +107,15 @@ projection_text projection_draw(random_state *r, const char *variant)
 
 /* ---- shrinking ---- */
 
-static bool take(projection_text *best, int key, int64_t value, int *tries, projection_fails *fails, void *user)
+static bool take(projection_text *best, projection_key key, int64_t value, int *tries, projection_fails *fails,
+                 void *user)
 {
   projection_text candidate = *best;
   st_error error;
   candidate.value[key] = value;
-  if (*tries <= 0 || value == best->value[key] || value < keys[key].least || !check(&candidate, &error)) return false;
+  if (*tries <= 0 || value == best->value[key] || value < projection_least(key) ||
+      !projection_check(&candidate, &error))
+    return false;
   --*tries;
   if (!fails(&candidate, user)) return false;
   *best = candidate;
@@ -205,10 +128,11 @@ void projection_shrink(projection_text *p, int tries, projection_fails *fails, v
   while (smaller && tries > 0) {
     smaller = false;
     for (int key = PROJECTION_KEYS - 1; key >= 0; key--) {
-      const int64_t now = p->value[key];
+      const int64_t now = p->value[key], unsaid = projection_unsaid((projection_key)key);
       const bool size = key <= PROJECTION_d || key == PROJECTION_rotary_dim || key == PROJECTION_position_offset;
-      smaller = ((!size || keys[key].unsaid < now) && take(p, key, keys[key].unsaid, &tries, fails, user)) ||
-                (size && (take(p, key, now / 2, &tries, fails, user) || take(p, key, now - 1, &tries, fails, user))) ||
+      smaller = ((!size || unsaid < now) && take(p, (projection_key)key, unsaid, &tries, fails, user)) ||
+                (size && (take(p, (projection_key)key, now / 2, &tries, fails, user) ||
+                          take(p, (projection_key)key, now - 1, &tries, fails, user))) ||
                 smaller;
     }
   }

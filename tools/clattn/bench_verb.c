@@ -1,0 +1,274 @@
+/* clattn bench: problems timed beside the device's own peaks. */
+#include "bench_verb.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "progress.h"
+
+static const char verb[] = "bench";
+
+enum { DEFAULT_ROUNDS = 7 };
+
+static const char help[] =
+    "usage: clattn bench [OPTION...] [PROBLEM or SET...]\n"
+    "       clattn bench --start [OPTION...] [PROBLEM or SET...]\n"
+    "       clattn bench --turns [OPTION...]\n"
+    "\n"
+    "Times problems beside the FMA peak of the device and the rate at which it reads memory, both measured in the "
+    "same\n"
+    "rounds: in each the peaks, then every problem, so that a machine whose speed drifts bends all alike. Tells "
+    "medians.\n"
+    "  GFLOP/s   attention: 2 (DK + DV) operations for each pair of query and key that order, windows and lengths let\n"
+    "            meet (causal: about half of them); a projection: 2 for each token, width and column\n"
+    "  %% peak    GFLOP/s as a share of the FMA peak: what limits prefill and projections of many tokens\n"
+    "  %% read    bytes of K and V (a projection's weights), each counted once, as a share of the reading rate: what\n"
+    "            limits decode and projections of few tokens\n"
+    "A PROBLEM is a text as `clattn attend --problem` takes it, or "
+    "op=projection,s=64,e=768,h=12,d=64,w_type=f16,packed=1\n"
+    "(tokens, width, heads of channels). A SET is one of these, by itself the first:\n"
+    "%s"
+    "\n"
+    "      --rounds N       1 to %d, %d unsaid\n"
+    "      --variant ID     a variant of every problem, or a leading part of one, instead of the library's choice\n"
+    "      --cpu-time       tell CPU time, shared by the device's threads: for CPUs that others use too\n"
+    "      --device TEXT    P:D, cpu, gpu, or part of a name, as CLATTN_DEVICE\n"
+    "      --json           print one JSON object a line: problem variant device ms_median ms_min ms_max gflops\n"
+    "                       peak_fraction bandwidth_fraction workspace_bytes peak_gflops read_gbytes rounds runs (of "
+    "a\n"
+    "                       timing) tuned\n"
+    "  -h, --help\n"
+    "\n"
+    "--start times the first call of a process (unsaid, of %s) from the process's beginning to the\n"
+    "first result, with every cache of programs empty and again with them filled: process and device, planning and of "
+    "it\n"
+    "building, the first run, and all of it, the problem's tensors included. Caches lie in a temporary folder.\n"
+    "\n"
+    "--turns lets another program time problems turn by turn with others. Once the device is open a line says so:\n"
+    "  {\"ready\":true,\"device\":NAME,\"threads\":N,\"pinned\":true or false}\n"
+    "Then each line of stdin is answered by one of stdout, until stdin ends:\n"
+    "  peak       {\"peak_gflops\":X,\"read_gbytes\":X}\n"
+    "  PROBLEM    {\"problem\":TEXT,\"variant\":ID,\"ms\":X,\"gflops\":X,\"workspace_bytes\":N}: timed once; planned "
+    "first\n"
+    "             where it is new, and kept for later turns\n"
+    "  release    {\"released\":N}: frees the N problems that were kept\n"
+    "What fails is answered by {\"problem\":TEXT,\"error\":WHY}, of a peak {\"error\":WHY}.\n"
+    "\n"
+    "example: clattn bench --rounds 5 small hq=8,sq=1024,dk=64,causal=1\n";
+
+static const char start_problem[] = "hq=8,sq=128,dk=64";
+
+static void list_sets(char *text, size_t capacity)
+{
+  size_t used = 0;
+  text[0] = '\0';
+  for (size_t i = 0; bench_set_name(i) && used < capacity; i++)
+    used += (size_t)snprintf(text + used, capacity - used, "  %-10s %s\n", bench_set_name(i), bench_set_summary(i));
+}
+
+static void print_help(void)
+{
+  char sets[1024];
+  list_sets(sets, sizeof sets);
+  printf(help, sets, BENCH_MOST_ROUNDS, DEFAULT_ROUNDS, start_problem);
+}
+
+int bench_complain(const bench_device *d, const char *text, const st_error *error)
+{
+  complain(verb, "%s%s%s", text ? text : "", text ? ": " : "", error->text);
+  show_detail(&d->report);
+  return EXIT_FAILED;
+}
+
+/* ---- the rounds ---- */
+
+static bool make_row(bench_results *all, int i, st_error *error)
+{
+  bench_row *row = &all->rows[i];
+  if (!bench_problem_make(&all->device, all->request->texts[i], &row->problem, error)) return false;
+  if (row->problem.dropped[0]) complain(verb, "%s: not honoured here: %s", row->problem.text, row->problem.dropped);
+  return bench_plan_make(&row->problem, all->request->variant, &row->plan, error);
+}
+
+static bool time_round(bench_results *all, int round, progress *bar, const char **at, st_error *error)
+{
+  bench_peaks peaks;
+  *at = NULL;
+  progress_show(bar, "peaks");
+  if (!bench_device_peaks(&all->device, &peaks, error)) return false;
+  progress_advance(bar);
+  all->peak_gflops[round] = peaks.gflops;
+  all->read_gbytes[round] = peaks.gbytes;
+  for (int i = 0; i < all->request->n_texts; i++) {
+    *at = all->request->texts[i];
+    progress_show(bar, *at);
+    if (!bench_plan_time(&all->rows[i].plan, &all->rows[i].ms[round], error)) return false;
+    progress_advance(bar);
+  }
+  return true;
+}
+
+/* Everything is planned before anything is timed. */
+static bool time_all(bench_results *all, const char **at, st_error *error)
+{
+  const int n = all->request->n_texts, rounds = all->request->rounds;
+  progress bar;
+  bool good = true;
+  progress_begin(&bar, n + rounds * (n + 1));
+  for (int i = 0; i < n && good; i++) {
+    *at = all->request->texts[i];
+    progress_show(&bar, *at);
+    good = make_row(all, i, error);
+    progress_advance(&bar);
+  }
+  for (int round = 0; round < rounds && good; round++) good = time_round(all, round, &bar, at, error);
+  progress_end(&bar);
+  return good;
+}
+
+int bench_rounds(const bench_request *request)
+{
+  st_error error;
+  const char *at = NULL;
+  bench_results *all = calloc(1, sizeof *all);
+  if (all) all->rows = calloc((size_t)request->n_texts, sizeof *all->rows);
+  if (!all || !all->rows) {
+    free(all);
+    complain(verb, "no memory for the times of %d problems", request->n_texts);
+    return EXIT_FAILED;
+  }
+  int status = EXIT_DONE;
+  all->request = request;
+  if (!bench_device_open(&all->device, request->device, &error)) status = bench_complain(&all->device, NULL, &error);
+  all->device.cpu_time = request->cpu_time;
+  if (status == EXIT_DONE && !time_all(all, &at, &error)) status = bench_complain(&all->device, at, &error);
+  if (status == EXIT_DONE) bench_tell(all);
+  if (!flush_output(verb)) status = EXIT_FAILED;
+  for (int i = 0; i < request->n_texts; i++) {
+    bench_plan_free(&all->rows[i].plan);
+    bench_problem_free(&all->rows[i].problem);
+  }
+  bench_device_close(&all->device);
+  free(all->rows);
+  free(all);
+  return status;
+}
+
+/* ---- the command line ---- */
+
+static bool add_text(bench_request *request, const char *text)
+{
+  const char **larger = realloc(request->texts, ((size_t)request->n_texts + 1) * sizeof *larger);
+  if (!larger) return false;
+  request->texts = larger;
+  request->texts[request->n_texts++] = text;
+  return true;
+}
+
+/* A set's problems, or a problem's text; the exit status where it is neither. */
+static int take_word(bench_request *request, const char *word)
+{
+  st_error error;
+  const char *const *set = bench_set(word);
+  const char *const alone[] = {word, NULL};
+  if (!set && !strchr(word, '=')) {
+    char sets[1024];
+    list_sets(sets, sizeof sets);
+    const int status = complain_usage(verb, "'%s' is no problem, and no set", st_show(word).text);
+    fprintf(stderr, "%s", sets);
+    return status;
+  }
+  if (!set && !bench_problem_check(word, &error)) {
+    complain(verb, "%s: %s", word, error.text);
+    return EXIT_FAILED;
+  }
+  for (const char *const *text = set ? set : alone; *text; text++)
+    if (!add_text(request, *text)) {
+      complain(verb, "no memory for the problems");
+      return EXIT_FAILED;
+    }
+  return EXIT_DONE;
+}
+
+typedef enum bench_way { ROUNDS, START, TURNS, FIRST_CALL } bench_way;
+
+static int run(bench_request *request, bench_way way, double begin_ms, int n_words, char **words)
+{
+  const char *unsaid = way == START ? start_problem : bench_set_name(0);
+  if (way == TURNS && n_words) return complain_usage("bench --turns", "'%s' is not wanted here", words[0]);
+  if (way == TURNS) return bench_turns(request);
+  int status = n_words ? EXIT_DONE : take_word(request, unsaid);
+  for (int i = 0; i < n_words && status == EXIT_DONE; i++) status = take_word(request, words[i]);
+  if (status != EXIT_DONE) return status;
+  if (way == FIRST_CALL) return bench_first_call(request, begin_ms);
+  return way == START ? bench_start(request) : bench_rounds(request);
+}
+
+static bool take_rounds(const char *text, int *rounds)
+{
+  char *end;
+  const long number = strtol(text, &end, 10);
+  if (end == text || *end || strspn(text, "0123456789") != strlen(text) || number < 1 || number > BENCH_MOST_ROUNDS)
+    return false;
+  *rounds = (int)number;
+  return true;
+}
+
+int verb_bench(int argc, char **argv)
+{
+  enum { OPT_DEVICE = 256, OPT_JSON, OPT_ROUNDS, OPT_VARIANT, OPT_CPU_TIME, OPT_START, OPT_TURNS, OPT_FIRST_CALL };
+  static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
+                                          {"json", no_argument, NULL, OPT_JSON},
+                                          {"rounds", required_argument, NULL, OPT_ROUNDS},
+                                          {"variant", required_argument, NULL, OPT_VARIANT},
+                                          {"cpu-time", no_argument, NULL, OPT_CPU_TIME},
+                                          {"start", no_argument, NULL, OPT_START},
+                                          {"turns", no_argument, NULL, OPT_TURNS},
+                                          {BENCH_FIRST_CALL, required_argument, NULL, OPT_FIRST_CALL},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+  bench_request request = {.rounds = DEFAULT_ROUNDS};
+  bench_way way = ROUNDS;
+  double begin_ms = 0.0;
+  int option;
+  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+    switch (option) {
+    case OPT_DEVICE:
+      request.device = optarg;
+      break;
+    case OPT_JSON:
+      request.json = true;
+      break;
+    case OPT_ROUNDS:
+      if (!take_rounds(optarg, &request.rounds))
+        return complain_usage(verb, "--rounds: '%s' must be 1 to %d", st_show(optarg).text, BENCH_MOST_ROUNDS);
+      break;
+    case OPT_VARIANT:
+      request.variant = optarg;
+      break;
+    case OPT_CPU_TIME:
+      request.cpu_time = true;
+      break;
+    case OPT_START:
+    case OPT_TURNS:
+      if (way != ROUNDS) return complain_usage(verb, "--start and --turns are two things");
+      way = option == OPT_START ? START : TURNS;
+      break;
+    case OPT_FIRST_CALL:
+      way = FIRST_CALL;
+      begin_ms = strtod(optarg, NULL);
+      break;
+    case 'h':
+      print_help();
+      return EXIT_DONE;
+    default:
+      return complain_option(verb, option, argv);
+    }
+  }
+  if (request.cpu_time && way == START) return complain_usage(verb, "--cpu-time goes with no --start");
+  const int status = run(&request, way, begin_ms, argc - optind, argv + optind);
+  free(request.texts);
+  return status;
+}
