@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tune_verb.h"
+#include "turns.h"
 
 enum { SHORT_MS = 200 };            /* a first run that is shorter is made twice, and the better one counts */
 static const double hopeless = 1.5; /* times the best first run so far: such a variant is not timed in the rounds */
@@ -115,17 +116,16 @@ static bool time_rounds(tune_result *result, int rounds, progress *bar, st_error
   return true;
 }
 
-/* The least median, where it is more than noise. */
+static turns turns_of(const tune_candidate *c) { return (turns){c->ms, c->median_ms}; }
+
+/* The least median, where it is less by more than noise. */
 static int find_winner(const tune_result *result, int rounds)
 {
-  const tune_candidate *own = &result->candidates[0];
-  int best = 0, faster = 0;
+  const tune_candidate *all = result->candidates;
+  int best = 0;
   for (int i = 1; i < result->n; i++)
-    if (result->candidates[i].timed && result->candidates[i].median_ms < result->candidates[best].median_ms) best = i;
-  const tune_candidate *c = &result->candidates[best];
-  for (int round = 0; round < rounds; round++) faster += c->ms[round] < own->ms[round];
-  const bool clearly = own->median_ms > TUNE_LEAST_GAIN * c->median_ms && faster >= TUNE_LEAST_ROUNDS * rounds;
-  return clearly ? best : 0;
+    if (all[i].timed && all[i].median_ms < all[best].median_ms) best = i;
+  return turns_are_faster(turns_of(&all[best]), turns_of(&all[0]), rounds) ? best : 0;
 }
 
 static bool find_medians(tune_result *result, int rounds)

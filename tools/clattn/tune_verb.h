@@ -8,11 +8,6 @@
 
 enum { TUNE_MOST_ROUNDS = 101, TUNE_BAR_PARTS = 100 /* of a problem */ };
 
-/* A variant takes the rules' place where its median is this many times as fast, and it was faster in this share of the
- * rounds. */
-#define TUNE_LEAST_GAIN 1.02
-#define TUNE_LEAST_ROUNDS 0.75
-
 /* A variant on the problem. */
 typedef struct tune_candidate {
   char id[CLATTN_VARIANT_BYTES];
