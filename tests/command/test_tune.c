@@ -115,6 +115,11 @@ static void measures_against_the_rules(void **state)
     const char *variant = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, "rules_variant"));
     assert_non_null(variant);
     snprintf(rules[tuned], sizeof rules[tuned], "%s", variant);
+    const char *row = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, "row"));
+    const char *winner = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, "variant"));
+    assert_non_null(winner);
+    assert_holds(row, " | " FEW_CLASS " | ");
+    assert_int_equal(strcmp(winner, variant) == 0, strcmp(row + strlen(row) - strlen(" | rules"), " | rules") == 0);
     const cJSON *candidates = cJSON_GetObjectItemCaseSensitive(line, "candidates"), *item;
     int n = 0, has_reference = 0;
     cJSON_ArrayForEach(item, candidates)
@@ -127,7 +132,6 @@ static void measures_against_the_rules(void **state)
       has_reference += strcmp(id, "reference_projection_f32") == 0;
     }
     assert_int_equal(1, has_reference);
-    assert_holds(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(line, "row")), " | " FEW_CLASS " | ");
     assert_true(cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(line, "gain")));
     cJSON_Delete(line);
     spawned_free(&run);
@@ -187,9 +191,9 @@ static void files_that_cannot_be_written_are_refused_first(void **state)
   spawned run = SPAWN(false, "tune", "--output", "/proc/no/rows", FEW);
   assert_spawned(&run, 1, NULL, "tuning file /proc/no/rows: it cannot be written");
   spawned_free(&run);
-  setenv("CLATTN_TUNING", "/dev/null", 1);
+  setenv("CLATTN_TUNING", CLATTN_TEST_SCRATCH, 1);
   run = SPAWN(false, "tune", FEW);
-  assert_spawned(&run, 1, NULL, "tuning file /dev/null: it is no file that can be replaced");
+  assert_spawned(&run, 1, NULL, "tuning file " CLATTN_TEST_SCRATCH ": it is no file that can be replaced");
   spawned_free(&run);
   const char *home = getenv("HOME"), *data = getenv("XDG_DATA_HOME");
   char kept[2][512];

@@ -86,11 +86,13 @@ static void damage_is_read_or_told(void **state)
   assert_says(&report, "tuning file /proc/self/mem: it cannot be read");
 }
 
-/* A device and a folder have no rows, and stay what they are. */
+/* A pipe, as a device, and a folder have no rows, and stay what they are. */
 static void only_files_are_read_and_replaced(void **state)
 {
   (void)state;
-  static const char *const others[] = {"/dev/zero", FOLDER};
+  static const char *const others[] = {FOLDER "/pipe", FOLDER};
+  remove(others[0]);
+  assert_int_equal(0, mkfifo(others[0], 0600));
   for (size_t i = 0; i < 2; i++) {
     clattn_report report = {.status = CLATTN_OK};
     char *text = NULL;
@@ -100,6 +102,7 @@ static void only_files_are_read_and_replaced(void **state)
     assert_status(CLATTN_INVALID_VALUE, ca_tuning_write(others[i], "a row\n", &report), &report);
     assert_says(&report, others[i], ": it is no file that can be replaced");
   }
+  remove(others[0]);
 }
 
 /* A folder that cannot be made: its parent is a file. */
