@@ -100,34 +100,6 @@ static bool take_first_runs(tune_result *result, progress *bar, st_error *error)
   return true;
 }
 
-/* Turn by turn, so that a machine whose speed drifts bends all alike. */
-static bool time_rounds(tune_result *result, int rounds, progress *bar, st_error *error)
-{
-  const int begin = bar->done;
-  for (int round = 0; round < rounds; round++) {
-    for (int i = 0; i < result->n; i++) {
-      tune_candidate *c = &result->candidates[i];
-      if (!c->timed) continue;
-      progress_show(bar, c->id);
-      if (!bench_plan_time(&c->plan, &c->ms[round], error)) return false;
-    }
-    bar->done = begin + TUNE_BAR_PARTS / 2 * (round + 1) / rounds;
-  }
-  return true;
-}
-
-static turns turns_of(const tune_candidate *c) { return (turns){c->ms, c->median_ms}; }
-
-/* The least median, where it is less by more than noise. */
-static int find_winner(const tune_result *result, int rounds)
-{
-  const tune_candidate *all = result->candidates;
-  int best = 0;
-  for (int i = 1; i < result->n; i++)
-    if (all[i].timed && all[i].median_ms < all[best].median_ms) best = i;
-  return turns_are_faster(turns_of(&all[best]), turns_of(&all[0]), rounds) ? best : 0;
-}
-
 static bool find_medians(tune_result *result, int rounds)
 {
   double *sorted = malloc((size_t)rounds * sizeof *sorted);
@@ -138,6 +110,38 @@ static bool find_medians(tune_result *result, int rounds)
     c->median_ms = bench_median(sorted, rounds);
   }
   free(sorted);
+  return true;
+}
+
+/* Turn by turn, so that a machine whose speed drifts bends all alike; `rival` 0: all, else the first and this one. */
+static bool time_rounds(tune_result *result, int rival, int rounds, progress *bar, st_error *error)
+{
+  const int begin = bar->done, parts = TUNE_BAR_PARTS / 4;
+  for (int round = 0; round < rounds; round++) {
+    for (int i = 0; i < result->n; i++) {
+      tune_candidate *c = &result->candidates[i];
+      if (!c->timed || (rival && i != 0 && i != rival)) continue;
+      progress_show(bar, c->id);
+      if (!bench_plan_time(&c->plan, &c->ms[round], error)) return false;
+    }
+    bar->done = begin + parts * (round + 1) / rounds;
+  }
+  return find_medians(result, rounds) || st_fail(error, "no memory for the times");
+}
+
+static turns turns_of(const tune_candidate *c) { return (turns){c->ms, c->median_ms}; }
+
+/* The least median has luck in it, the more the more there are: it is the winner where it wins the rounds again that it
+ * has alone with the rules' choice. */
+static bool find_winner(tune_result *result, int rounds, progress *bar, st_error *error)
+{
+  const tune_candidate *all = result->candidates;
+  int best = 0;
+  for (int i = 1; i < result->n; i++)
+    if (all[i].timed && all[i].median_ms < all[best].median_ms) best = i;
+  if (!turns_are_faster(turns_of(&all[best]), turns_of(&all[0]), rounds)) return true;
+  if (!time_rounds(result, best, rounds, bar, error)) return false;
+  if (turns_are_faster(turns_of(&all[best]), turns_of(&all[0]), rounds)) result->winner = best;
   return true;
 }
 
@@ -161,10 +165,9 @@ bool tune_measure(bench_device *d, const char *text, const tune_request *request
   if (result->problem.variant[0])
     return st_fail(error, "it names the variant %s: there is nothing to choose", result->problem.variant);
   if (!list_candidates(result, request->rounds, error) || !make_row(result, request->print, error) ||
-      !take_first_runs(result, bar, error) || !time_rounds(result, request->rounds, bar, error))
+      !take_first_runs(result, bar, error) || !time_rounds(result, 0, request->rounds, bar, error) ||
+      !find_winner(result, request->rounds, bar, error))
     return false;
-  if (!find_medians(result, request->rounds)) return st_fail(error, "no memory for the times");
-  result->winner = find_winner(result, request->rounds);
   return make_row(result, request->print, error);
 }
 

@@ -1,5 +1,6 @@
 /* What `clattn tune` found, for people, for programs and for the built-in table. */
 #include <stdio.h>
+#include <string.h>
 
 #include "tune_verb.h"
 
@@ -35,16 +36,25 @@ static void tell_json(const tune_request *request, const tune_result *result)
   print_json(line);
 }
 
-static void tell_table(const tune_result *result, bool first)
+static int widest_text(const tune_request *request)
+{
+  int widest = (int)strlen("problem");
+  for (int i = 0; i < request->n_texts; i++)
+    if ((int)strlen(request->texts[i]) > widest) widest = (int)strlen(request->texts[i]);
+  return widest;
+}
+
+static void tell_table(const tune_request *request, const tune_result *result, bool first)
 {
   const tune_candidate *own = &result->candidates[0], *winner = &result->candidates[result->winner];
+  const int width = widest_text(request);
   char gain[16] = "-", variants[32];
   if (first)
-    printf("%-44s %10s %10s %7s %8s  %-48s %s\n", "problem", "rules ms", "ms", "gain", "variants", "rules' choice",
-           "taken instead");
+    printf("%-*s %10s %10s %7s %8s  %-48s %s\n", width, "problem", "rules ms", "ms", "gain", "variants",
+           "rules' choice", "taken instead");
   if (result->winner) snprintf(gain, sizeof gain, "%.1f %%", 100.0 * (own->median_ms / winner->median_ms - 1.0));
   snprintf(variants, sizeof variants, "%d/%d", count_timed(result), result->n);
-  printf("%-44s %10.4g %10.4g %7s %8s  %-48s %s\n", result->problem.text, own->median_ms, winner->median_ms, gain,
+  printf("%-*s %10.4g %10.4g %7s %8s  %-48s %s\n", width, result->problem.text, own->median_ms, winner->median_ms, gain,
          variants, own->id, result->winner ? winner->id : "-");
 }
 
@@ -55,6 +65,6 @@ void tune_tell(const tune_request *request, const tune_result *result, bool firs
   else if (request->print)
     printf("CA_TUNED(\"%s\")\n", result->row);
   else
-    tell_table(result, first);
+    tell_table(request, result, first);
   fflush(stdout);
 }
