@@ -105,6 +105,13 @@ clattn_status ca_context_open(cl_context cl, cl_device_id device, const ca_facts
   return CLATTN_OK;
 }
 
+/* What an application would want to know of a context that was made. */
+static void tell_placement(const clattn_context *context, clattn_report *report)
+{
+  const char *placement = ca_device_placement(&context->facts);
+  if (report && *placement) ca_report_line(report, "%s: %s", context->facts.name, placement);
+}
+
 /* True if the application's context has the device. */
 static clattn_status check_membership(cl_context cl, cl_device_id device, clattn_report *report)
 {
@@ -140,7 +147,9 @@ clattn_status clattn_context_create(cl_context cl, cl_device_id device, const cl
   CA_TRY(check_membership(cl, device, report));
   CA_TRY(ca_device_facts(device, &facts, report));
   CA_TRY(check_compiler(&facts, report));
-  return ca_context_open(cl, device, &facts, options, context, report);
+  CA_TRY(ca_context_open(cl, device, &facts, options, context, report));
+  tell_placement(*context, report);
+  return CLATTN_OK;
 }
 
 /* A fresh cl_context on one device, opened and probed. */
@@ -194,6 +203,7 @@ clattn_status clattn_context_pick(const char *want, const clattn_context_options
     report->cl_error = 0;
     report->message[0] = '\0';
   }
+  if (status == CLATTN_OK) tell_placement(*context, report);
   return status;
 }
 
@@ -235,7 +245,8 @@ static void describe_device(const ca_device *device, uint32_t struct_size, clatt
   snprintf(info->version, sizeof info->version, "%s", f->version);
   snprintf(info->type, sizeof info->type, "%s", types[f->type]);
   snprintf(info->engine, sizeof info->engine, "none");
-  snprintf(info->reason, sizeof info->reason, "%s", device->reason);
+  const char *placement = ca_device_placement(f);
+  snprintf(info->reason, sizeof info->reason, "%.120s%s%.130s", device->reason, *placement ? "; " : "", placement);
 }
 
 clattn_status clattn_devices(int probe, clattn_device_info *out, uint32_t capacity, uint32_t *count,

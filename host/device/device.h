@@ -30,6 +30,10 @@ clattn_status ca_devices_order(const ca_device *devices, uint32_t count, const c
 /* A score from facts, pure: discrete GPU, integrated GPU, accelerator, native CPU, software renderers last. */
 int32_t ca_device_score(const ca_facts *facts, char *reason, size_t reason_bytes);
 
+/* What keeps the device slow in the process as it was set up, with the remedy; "" for nothing. Reads the environment.
+ */
+const char *ca_device_placement(const ca_facts *facts);
+
 /* Sets facts->quirks from quirks.def, pure. */
 void ca_device_quirks(ca_facts *facts);
 

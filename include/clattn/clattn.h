@@ -6,6 +6,11 @@
  *
  * Threads: contexts, plans and weights are immutable to their users and may be shared; any number of threads may plan
  * on one context and enqueue one plan at once. Destroying an object that another thread still uses is a mistake.
+ *
+ * Planning in the background: clattn_plan_* may run in a thread of its own while the application goes on setting itself
+ * up. The library holds up neither runs of plans that are there nor plans of kernels that are ready. A driver may:
+ * while PoCL compiles a kernel, in the last part of planning, launches of others wait, for some tenths of a second.
+ *
  * Order of destruction: any. A plan keeps what it needs of its context and weights. */
 #ifndef CLATTN_CLATTN_H
 #define CLATTN_CLATTN_H
@@ -81,6 +86,11 @@ CLATTN_API clattn_tensor clattn_dense(clattn_dtype dtype, int32_t rank, const in
  * @error CLATTN_INVALID_ARGUMENT, _INVALID_STRUCT, _NO_PLATFORM, _NO_DEVICE @thread any @since 0.1 */
 CLATTN_API clattn_status clattn_devices(int probe, clattn_device_info *out, uint32_t capacity, uint32_t *count,
                                         clattn_report *report);
+
+/* Contexts. One that was made may still be slower than it need be: the report's detail then says why. PoCL starts a
+ * thread a core, and unless POCL_AFFINITY=1 stands in the environment before the first OpenCL call, they wander between
+ * cores, which can halve the speed on some runs and not on others. Setting the environment is the application's part:
+ * the library only reports it, here and as a device's reason. */
 
 /* Makes a context on a device of the library's choice: `want`, else CLATTN_DEVICE, else the best by score. `want` is
  * "P:D" (platform and device index), "cpu", "gpu", "accelerator", or part of a platform's or device's name.

@@ -318,7 +318,7 @@ typedef struct clattn_device_info {
   int32_t taken;             /* 1: the one that clattn_context_pick would take */
   int32_t score;             /* higher is better */
   char platform_name[128], name[128], vendor[128], driver[64], version[128], type[16], engine[16];
-  char reason[256]; /* why this score, or why not */
+  char reason[256]; /* why this score, or why not; and what keeps the device slow in this process */
   uint32_t compute_units, native_width_f32, clock_mhz;
   uint64_t local_memory_bytes, global_memory_bytes, max_alloc_bytes, work_group_size;
   uint32_t has_f16, has_f64, has_subgroups, shares_host_memory;

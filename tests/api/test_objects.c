@@ -1,6 +1,7 @@
 /* Contexts, plans and weights: who keeps whom, what they tell of themselves, and the small helpers. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "numerics.h"
@@ -226,6 +227,46 @@ static void devices_are_listed(void **state)
   assert_says(&report, "count is NULL");
 }
 
+/* Each way to a context tells, and so does the list of devices, unless the environment pins the threads. */
+static void check_placement(const device_under_test *d, bool told)
+{
+  static const char text[] = "POCL_AFFINITY=1";
+  clattn_report report;
+  clattn_context *context = NULL;
+  assert_status(CLATTN_OK, clattn_context_create(d->cl, d->id, NULL, &context, &report), &report);
+  clattn_context_destroy(context);
+  assert_int_equal(told, strstr(report.detail, text) != NULL);
+  assert_string_equal("", report.message);
+  assert_status(CLATTN_OK, clattn_context_pick(NULL, NULL, &context, &report), &report);
+  clattn_context_destroy(context);
+  assert_int_equal(told, strstr(report.detail, text) != NULL);
+  clattn_device_info list[16] = {CLATTN_DEVICE_INFO_INIT};
+  uint32_t count = 0;
+  assert_status(CLATTN_OK, clattn_devices(0, list, 16, &count, &report), &report);
+  for (uint32_t i = 0; i < count && i < 16; i++) {
+    if (list[i].taken) assert_int_equal(told, strstr(list[i].reason, text) != NULL);
+    assert_non_null(strstr(list[i].reason, "compute units at "));
+  }
+}
+
+static void threads_that_wander_are_told(void **state)
+{
+  const device_under_test *d = *state;
+  cl_platform_id platform;
+  char name[128] = "", own[64] = "";
+  assert_cl(clGetDeviceInfo(d->id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL));
+  assert_cl(clGetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof name - 1, name, NULL));
+  const bool pocl = strstr(name, "Portable Computing") != NULL;
+  if (getenv("POCL_AFFINITY")) snprintf(own, sizeof own, "%s", getenv("POCL_AFFINITY"));
+  setenv("POCL_AFFINITY", "1", 1);
+  check_placement(d, false);
+  setenv("POCL_AFFINITY", "0", 1);
+  check_placement(d, pocl);
+  unsetenv("POCL_AFFINITY");
+  check_placement(d, pocl);
+  if (own[0]) setenv("POCL_AFFINITY", own, 1);
+}
+
 /* Each variant's own name forces it. */
 static void variants_have_names(void **state)
 {
@@ -336,6 +377,7 @@ int main(void)
       cmocka_unit_test(limits_from_a_file),
       cmocka_unit_test(plans_tell_what_they_are),
       cmocka_unit_test(devices_are_listed),
+      cmocka_unit_test(threads_that_wander_are_told),
       cmocka_unit_test(variants_have_names),
       cmocka_unit_test(texts),
       cmocka_unit_test(conversions),

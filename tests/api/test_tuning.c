@@ -68,7 +68,7 @@ static void check_context(const device_under_test *d, const char *tuning, bool t
 {
   clattn_report report;
   const device_under_test own = open_tuned(d, tuning, &report);
-  assert_string_equal("", report.detail);
+  assert_null(strstr(report.detail, "tuning"));
   clattn_plan_destroy(plan_checked(&own, tuned));
   clattn_context_destroy(own.context);
 }

@@ -41,14 +41,27 @@ static char *without_driver(char *text)
   return text;
 }
 
-spawned spawn_clattn(bool opencl, const char *const *argv)
+enum { WORDS = 512 };
+
+/* The command and argv. */
+static void make_words(const char *const *argv, char *words[WORDS])
 {
-  char *words[512] = {(char *)(uintptr_t)CLATTN_COMMAND_FILE};
-  int count = 1, state = 0;
+  int count = 1;
+  words[0] = (char *)(uintptr_t)CLATTN_COMMAND_FILE;
   for (; argv[count - 1]; count++) {
-    assert_true(count < 511);
+    assert_true(count < WORDS - 1);
     words[count] = (char *)(uintptr_t)argv[count - 1];
   }
+  words[count] = NULL;
+}
+
+static int status_of(int state) { return WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state); }
+
+spawned spawn_clattn(bool opencl, const char *const *argv)
+{
+  char *words[WORDS];
+  int state = 0;
+  make_words(argv, words);
   FILE *out = tmpfile(), *err = tmpfile();
   assert_non_null(out);
   assert_non_null(err);
@@ -62,15 +75,60 @@ spawned spawn_clattn(bool opencl, const char *const *argv)
     _exit(127);
   }
   assert_int_equal(waitpid(child, &state, 0), child);
-  return (spawned){.status = WIFEXITED(state) ? WEXITSTATUS(state) : 128 + WTERMSIG(state),
-                   .out = slurp(out),
-                   .err = without_driver(slurp(err))};
+  return (spawned){.status = status_of(state), .out = slurp(out), .err = without_driver(slurp(err))};
 }
 
 void spawned_free(spawned *result)
 {
   free(result->out);
   free(result->err);
+}
+
+void conversation_begin(conversation *c, const char *const *argv)
+{
+  char *words[WORDS];
+  int ask[2], answer[2];
+  make_words(argv, words);
+  assert_true(pipe(ask) == 0 && pipe(answer) == 0);
+  *c = (conversation){.child = fork()};
+  assert_true(c->child >= 0);
+  if (c->child == 0) {
+    dup2(ask[0], STDIN_FILENO);
+    dup2(answer[1], STDOUT_FILENO);
+    for (int i = 0; i < 2; i++) {
+      close(ask[i]);
+      close(answer[i]);
+    }
+    execv(words[0], words);
+    _exit(127);
+  }
+  close(ask[0]);
+  close(answer[1]);
+  c->to = fdopen(ask[1], "w");
+  c->from = fdopen(answer[0], "r");
+  assert_true(c->to && c->from);
+}
+
+const char *conversation_hear(conversation *c)
+{
+  if (!fgets(c->line, sizeof c->line, c->from)) fail_msg("no answer after '%s'", c->line);
+  c->line[strcspn(c->line, "\n")] = '\0';
+  return c->line;
+}
+
+const char *conversation_ask(conversation *c, const char *line)
+{
+  assert_true(fprintf(c->to, "%s\n", line) > 0 && fflush(c->to) == 0);
+  return conversation_hear(c);
+}
+
+int conversation_end(conversation *c)
+{
+  int state = 0;
+  fclose(c->to);
+  assert_int_equal(waitpid(c->child, &state, 0), c->child);
+  fclose(c->from);
+  return status_of(state);
 }
 
 static bool as_wanted(const char *said, const char *wanted)

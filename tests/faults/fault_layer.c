@@ -3,6 +3,7 @@
 #include <CL/cl_layer.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 /* Functions that give a status. X(name, parameters, arguments) */
 #define STATUS_FUNCTIONS(X)                                                                                            \
@@ -109,11 +110,26 @@ static atomic_int live[FAULT_KIND_COUNT];
 static atomic_int armed = -1; /* a watched function, or -1 */
 static atomic_uint armed_at, armed_every;
 static atomic_int armed_code;
+static atomic_int held_function = -1;
+static atomic_uint waiting;
+static atomic_bool gave_up;
 static atomic_bool fired, compiler_hidden, reads_spoilt;
+
+static void wait_while_held(watched function)
+{
+  const struct timespec moment = {.tv_nsec = 1000000};
+  if (atomic_load(&held_function) != (int)function) return;
+  atomic_fetch_add(&waiting, 1);
+  for (int i = 0; i < HOLD_SECONDS * 1000 && atomic_load(&held_function) == (int)function; i++)
+    nanosleep(&moment, NULL);
+  if (atomic_load(&held_function) == (int)function) atomic_store(&gave_up, true);
+  atomic_fetch_sub(&waiting, 1);
+}
 
 /* Counts a call; true: it must fail with *code. */
 static bool must_fail(watched function, cl_int *code)
 {
+  wait_while_held(function);
   const uint32_t call = atomic_fetch_add(&calls[function], 1) + 1;
   if (atomic_load(&armed) != (int)function) return false;
   if (!atomic_load(&armed_every) && call != atomic_load(&armed_at)) return false;
@@ -214,6 +230,20 @@ static bool disarm(void)
   return atomic_exchange(&fired, false);
 }
 
+static void hold(const char *function)
+{
+  atomic_store(&gave_up, false);
+  atomic_store(&held_function, find(function));
+}
+
+static uint32_t count_held(void) { return atomic_load(&waiting); }
+
+static bool let_go(void)
+{
+  atomic_store(&held_function, -1);
+  return !atomic_exchange(&gave_up, false);
+}
+
 static uint32_t count_calls(const char *function)
 {
   const int at = find(function);
@@ -236,6 +266,9 @@ const fault_layer clattn_fault_layer_table = {.arm = arm,
                                               .calls = count_calls,
                                               .forget_calls = forget_calls,
                                               .live = count_live,
+                                              .hold = hold,
+                                              .held = count_held,
+                                              .let_go = let_go,
                                               .hide_compiler = hide_compiler,
                                               .spoil_reads = spoil_reads,
                                               .function = name_of};

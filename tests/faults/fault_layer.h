@@ -21,6 +21,7 @@ typedef enum fault_kind {
 } fault_kind;
 
 #define FAULT_EVERY 0u
+#define HOLD_SECONDS 60
 
 typedef struct fault_layer {
   /* The nth call of a function from now on (FAULT_EVERY: each) does nothing and gives `code`. One order at a time. */
@@ -31,6 +32,11 @@ typedef struct fault_layer {
   void (*forget_calls)(void);
   /* References that the program holds: made and retained, less released. */
   int32_t (*live)(fault_kind kind);
+  /* Calls of a function wait until let_go, or for HOLD_SECONDS; held: how many wait now. let_go: false if one of them
+   * waited for so long. */
+  void (*hold)(const char *function);
+  uint32_t (*held)(void);
+  bool (*let_go)(void);
   /* Devices answer that they have no compiler. */
   void (*hide_compiler)(bool on);
   /* A bit of every buffer that is read flips. */

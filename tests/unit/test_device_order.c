@@ -1,5 +1,6 @@
 /* Scores and picking, on recorded facts: no device is needed here. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "asserts.h"
@@ -201,18 +202,36 @@ static void quirks_match_the_drivers_that_have_them(void **state)
   assert_int_equal(0, newer.quirks);
 }
 
+/* Where threads stay put the driver is told by its environment; others have nothing to be told. */
+static void unpinned_threads_are_reported(void **state)
+{
+  (void)state;
+  ca_facts pocl, intel;
+  read_facts("pocl-avx512", &pocl);
+  read_facts("intel-cpu", &intel);
+  char own[64] = "";
+  if (getenv("POCL_AFFINITY")) snprintf(own, sizeof own, "%s", getenv("POCL_AFFINITY"));
+  setenv("POCL_AFFINITY", "1", 1);
+  assert_string_equal("", ca_device_placement(&pocl));
+  setenv("POCL_AFFINITY", "0", 1);
+  assert_holds(ca_device_placement(&pocl), "POCL_AFFINITY=1");
+  assert_string_equal("", ca_device_placement(&intel));
+  unsetenv("POCL_AFFINITY");
+  assert_holds(ca_device_placement(&pocl), "not pinned");
+  assert_string_equal("", ca_device_placement(&intel));
+  pocl.type = CA_DEVICE_GPU;
+  assert_string_equal("", ca_device_placement(&pocl));
+  if (own[0]) setenv("POCL_AFFINITY", own, 1);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(classes_outweigh_speed),
-      cmocka_unit_test(want_chooses),
-      cmocka_unit_test(equals_keep_the_loaders_order),
-      cmocka_unit_test(what_is_not_there_is_named_with_what_is),
-      cmocka_unit_test(nothing_to_choose_from_is_said),
-      cmocka_unit_test(texts_are_cut_between_characters),
-      cmocka_unit_test(language_versions_are_read),
-      cmocka_unit_test(quirks_depend_on_facts_alone),
-      cmocka_unit_test(quirks_match_the_drivers_that_have_them),
+      cmocka_unit_test(classes_outweigh_speed),         cmocka_unit_test(want_chooses),
+      cmocka_unit_test(equals_keep_the_loaders_order),  cmocka_unit_test(what_is_not_there_is_named_with_what_is),
+      cmocka_unit_test(nothing_to_choose_from_is_said), cmocka_unit_test(texts_are_cut_between_characters),
+      cmocka_unit_test(language_versions_are_read),     cmocka_unit_test(quirks_depend_on_facts_alone),
+      cmocka_unit_test(unpinned_threads_are_reported),  cmocka_unit_test(quirks_match_the_drivers_that_have_them),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,6 +35,27 @@ static void chooses_by_rule_on_every_device_on_record(void **state)
   }
 }
 
+/* Attention of 65,536 tokens by themselves, 8 heads: the fused path stays under 64 MiB whatever the device. */
+static void long_attention_takes_little_workspace(void **state)
+{
+  (void)state;
+  static const char *const devices[] = {"rtx-4090",  "rx-7900xtx", "arc-a770", "mali-g78", "pocl-avx512",
+                                        "pocl-avx2", "intel-cpu",  "llvmpipe", "oclgrind"};
+  enum { LONG = 65536, LIMIT_BYTES = 64 << 20 };
+  for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
+    for (int64_t channels = 64; channels <= 128; channels *= 2)
+      for (int causal = 0; causal < 2; causal++) {
+        const ca_facts facts = facts_of(devices[i]);
+        ca_problem problem = attention(LONG, LONG, channels, channels);
+        problem.path = CLATTN_PATH_FUSED;
+        problem.attention.b = 1;
+        problem.attention.causal = causal;
+        assert_in_range(chosen(&problem, &facts).workspace_bytes, 0, LIMIT_BYTES - 1);
+        problem.attention.sq = 1; /* decode of as many keys, which is cut into parts */
+        assert_in_range(chosen(&problem, &facts).workspace_bytes, 0, LIMIT_BYTES - 1);
+      }
+}
+
 /* Few queries go along the channels: by the tile that holds the rows that share a key, up to three halves of a vector.
  */
 static void few_queries_are_decoded_on_cpus(void **state)
@@ -423,6 +444,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(chooses_by_rule_on_every_device_on_record),
+      cmocka_unit_test(long_attention_takes_little_workspace),
       cmocka_unit_test(few_queries_are_decoded_on_cpus),
       cmocka_unit_test(keys_are_cut_where_heads_are_few),
       cmocka_unit_test(a_window_is_cut_no_finer_than_it_is_long),
