@@ -118,7 +118,8 @@ static bool time_rounds(tune_result *result, int rival, int rounds, progress *ba
 {
   const int begin = bar->done, parts = TUNE_BAR_PARTS / 4;
   for (int round = 0; round < rounds; round++) {
-    for (int i = 0; i < result->n; i++) {
+    for (int turn = 0; turn < result->n; turn++) {
+      const int i = round % 2 ? result->n - 1 - turn : turn; /* nobody always comes after the same one */
       tune_candidate *c = &result->candidates[i];
       if (!c->timed || (rival && i != 0 && i != rival)) continue;
       progress_show(bar, c->id);
