@@ -57,6 +57,7 @@ void clattn_context_destroy(clattn_context *context)
     clattn_context_destroy(context->parent);
   } else {
     ca_program_cache_destroy(context->programs);
+    ca_context_free_tuning(context);
     clReleaseContext(context->cl);
   }
   ca_lock_destroy(&context->planning);
@@ -99,6 +100,7 @@ clattn_status ca_context_open(cl_context cl, cl_device_id device, const ca_facts
   ca_lock_init(&context->planning);
   ca_lock_init(&context->judging);
   ca_context_recall_verdict(context);
+  ca_context_read_tuning(context, own.tuning, report);
   *out = context;
   return CLATTN_OK;
 }

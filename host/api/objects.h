@@ -10,6 +10,7 @@
 #include "lock.h"
 #include "program.h"
 #include "select.h"
+#include "tuned.h"
 
 /* Plans and weights hold a reference, so that objects may be destroyed in any order. */
 struct clattn_context {
@@ -18,6 +19,7 @@ struct clattn_context {
   cl_device_id device;
   ca_facts facts;
   ca_program_cache *programs;
+  ca_tuned tuned;   /* what facts.tuned points to, but in a selftest's context */
   ca_lock planning; /* CLBlast and first launches are not run side by side */
   ca_lock judging;  /* guards facts.wrong_variants, which a selftest writes, and failed */
   /* Lines "ID: why" of variants that could not be made here, none tried again; a plan's own failures need the rest. */
@@ -51,6 +53,11 @@ clattn_weights *ca_weights_retain(clattn_weights *weights);
 /* Makes a context on a device whose facts are known; the limits of the options are applied. */
 clattn_status ca_context_open(cl_context cl, cl_device_id device, const ca_facts *facts,
                               const clattn_context_options *options, clattn_context **context, clattn_report *report);
+
+/* Reads the rows of this device: of the file that the options name (NULL: the default one, "": none), and the built-in
+ * ones. What cannot be read is only told, in the report's detail. */
+void ca_context_read_tuning(clattn_context *context, const char *path, clattn_report *report);
+void ca_context_free_tuning(clattn_context *context);
 
 /* Takes over what an earlier selftest of this device found wrong. */
 void ca_context_recall_verdict(clattn_context *context);

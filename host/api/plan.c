@@ -323,6 +323,7 @@ clattn_status clattn_plan_get_info(const clattn_plan *plan, clattn_plan_info *in
       .plan_ms = plan->plan_ms,
       .build_ms = plan->build_ms,
       .kernels = plan->choice.n_launches,
+      .tuned = plan->choice.tuned,
   };
   return CLATTN_OK;
 }

@@ -44,6 +44,7 @@ typedef struct ca_choice {
                              [B,HQ,SQ,parts]; else 0 */
   int32_t parts;          /* of a row's keys, with a partial result each; 0: no such split */
   size_t real_bytes;      /* of a number of the computation: 4, or 8 where it is done in double */
+  bool tuned;             /* chosen by a tuned row */
 } ca_choice;
 
 #endif

@@ -39,8 +39,9 @@ typedef struct ca_facts {
 #undef CA_FACT_FIELD
   ca_device_type type;
   char name[128], vendor[128], driver[64], version[128], platform[128], platform_version[128];
-  uint32_t quirks;           /* bits of quirks.def */
-  char wrong_variants[8192]; /* lines: kinds of variants (names.h) that computed wrongly in the selftest */
+  uint32_t quirks;              /* bits of quirks.def */
+  char wrong_variants[8192];    /* lines: kinds of variants (names.h) that computed wrongly in the selftest */
+  const struct ca_tuned *tuned; /* rows of this device (tuned.h); NULL: none. Borrowed */
 } ca_facts;
 
 /* Reads `key = value` lines ('#' begins a comment; name, vendor, driver, version, platform, type are text) over

@@ -24,19 +24,19 @@ bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...)
 }
 
 /* One name where all types agree, else all of them in the order of the slots. */
-static void types_text(const ca_problem *problem, const int32_t *slots, int count, char text[32])
+static void join_types(const ca_problem *problem, const int32_t *slots, int count, char text[CA_TYPES_BYTES])
 {
   bool same = true;
   for (int i = 1; i < count; i++) same = same && problem->tensor[slots[i]].dtype == problem->tensor[slots[0]].dtype;
   text[0] = '\0';
   for (int i = 0; i < (same ? 1 : count); i++) {
     const size_t used = strlen(text);
-    snprintf(text + used, 32 - used, "%s", ca_dtype_text(problem->tensor[slots[i]].dtype));
+    snprintf(text + used, CA_TYPES_BYTES - used, "%s", ca_dtype_text(problem->tensor[slots[i]].dtype));
   }
 }
 
 /* x and the operators; what these agree in is said once. */
-static void projection_types(const ca_problem *problem, char text[32])
+static void projection_types(const ca_problem *problem, char text[CA_TYPES_BYTES])
 {
   const ca_projection_problem *p = &problem->projection;
   int32_t slots[1 + CA_MAX_PARTS] = {CLATTN_X};
@@ -48,36 +48,52 @@ static void projection_types(const ca_problem *problem, char text[32])
     slots[count++] = p->part[i].w;
     same = same && tensor[p->part[i].w].dtype == tensor[slots[1]].dtype;
   }
-  types_text(problem, slots, same ? 2 : count, text);
+  join_types(problem, slots, same ? 2 : count, text);
 }
 
-void ca_plan_id(const ca_question *question, const char *tile_text, ca_choice *choice)
+void ca_plan_types(const ca_problem *problem, ca_operation operation, char text[CA_TYPES_BYTES])
 {
   static const int32_t attention_slots[4] = {CLATTN_Q, CLATTN_K, CLATTN_V, CLATTN_Y};
   static const int32_t merge_slots[3] = {CLATTN_Y1, CLATTN_Y2, CLATTN_Y};
   static const int32_t values_slots[2] = {CLATTN_V, CLATTN_Y};
+  switch (operation) {
+  case CA_OP_PROJECTION:
+    projection_types(problem, text);
+    return;
+  case CA_OP_SOFTMAX:
+    snprintf(text, CA_TYPES_BYTES, "f32");
+    return;
+  case CA_OP_MERGE:
+    join_types(problem, merge_slots, 3, text);
+    return;
+  case CA_OP_VALUES:
+    join_types(problem, values_slots, 2, text);
+    return;
+  case CA_OP_SCORES:
+    join_types(problem, attention_slots, 2, text);
+    return;
+  default:
+    join_types(problem, attention_slots, 4, text);
+  }
+}
+
+void ca_plan_id(const ca_question *question, const char *tile_text, ca_choice *choice)
+{
   const ca_problem *problem = question->problem;
-  char types[32] = "f32", head[48] = "";
+  char types[CA_TYPES_BYTES], head[48] = "";
+  ca_plan_types(problem, question->operation, types);
   switch (question->operation) {
   case CA_OP_PROJECTION:
-    projection_types(problem, types);
-    break;
   case CA_OP_SOFTMAX:
     break;
   case CA_OP_MERGE:
-    types_text(problem, merge_slots, 3, types);
-    snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dv);
-    break;
   case CA_OP_VALUES:
-    types_text(problem, values_slots, 2, types);
     snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dv);
     break;
   case CA_OP_SCORES:
-    types_text(problem, attention_slots, 2, types);
     snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dk);
     break;
   default:
-    types_text(problem, attention_slots, 4, types);
     snprintf(head, sizeof head, "_d%" PRId64, problem->attention.dk);
     if (problem->attention.dv != problem->attention.dk)
       snprintf(head, sizeof head, "_d%" PRId64 "v%" PRId64, problem->attention.dk, problem->attention.dv);

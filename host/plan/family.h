@@ -5,6 +5,7 @@
 #include "choice.h"
 
 #define CA_REASON_BYTES 192
+#define CA_TYPES_BYTES 32
 
 /* A tile of a kernel family. What the numbers are is written at the family's rows in variants.def. */
 typedef struct ca_tile {
@@ -31,6 +32,9 @@ ca_planner ca_plan_reference, ca_plan_tiled, ca_plan_tiled_attention, ca_plan_ve
 
 /* Writes the reason and returns false, so that `return ca_refuse(...)` reads well. */
 bool ca_refuse(char reason[CA_REASON_BYTES], const char *format, ...) CA_PRINTF(2, 3);
+
+/* The types of an operation on the problem, as ids have them: "f32", "f32bf16". */
+void ca_plan_types(const ca_problem *problem, ca_operation operation, char text[CA_TYPES_BYTES]);
 
 /* FAMILY_OPERATION_TYPE_dDK[vDV][_TILE]; tile_text may be NULL. */
 void ca_plan_id(const ca_question *question, const char *tile_text, ca_choice *choice);

@@ -5,6 +5,7 @@
 
 #include "family.h"
 #include "names.h"
+#include "tuned_rows.h"
 
 typedef struct variant_row {
   const char *family, *name;
@@ -80,19 +81,85 @@ static bool try_row(const variant_row *row, const ca_problem *problem, const ca_
   return !find_failed(problem->failed, choice->id, reason);
 }
 
+/* The same with the row's own variant named in full: the rules of speed do not count, and the id is the problem's. */
+static bool try_named(const variant_row *row, const ca_problem *problem, const ca_facts *facts, ca_choice *choice,
+                      char reason[CA_REASON_BYTES])
+{
+  ca_problem named = *problem;
+  char id[CA_VARIANT_ID_BYTES];
+  try_row(row, problem, facts, choice, reason);
+  memcpy(id, choice->id, sizeof id);
+  named.variant = id;
+  return try_row(row, &named, facts, choice, reason);
+}
+
+/* The variant of a tuned row. False where it is none of the problem's, or refuses. */
+static bool take_kind(const char *wanted, const ca_problem *problem, const ca_facts *facts, ca_choice *choice,
+                      char reason[CA_REASON_BYTES])
+{
+  char kind[CA_VARIANT_KIND_BYTES];
+  for (int i = 0; i < ROW_COUNT; i++) {
+    if (!row_serves(&rows[i], problem)) continue;
+    const bool accepted = try_named(&rows[i], problem, facts, choice, reason);
+    ca_variant_kind(choice->id, kind);
+    if (strcmp(kind, wanted) == 0) return accepted;
+  }
+  return ca_refuse(reason, "this library has no such variant for the problem");
+}
+
+/* What tuned rows say of such problems, until one of their variants accepts. Whoever names a variant asks none. */
+static bool take_tuned(const ca_problem *problem, const ca_facts *facts, ca_choice *choice,
+                       char selection[CA_SELECTION_BYTES])
+{
+  static const char *const from[CA_TUNED_SOURCES] = {
+      [CA_TUNED_FILE] = "the tuning file", [CA_TUNED_BUILT_IN] = "the built-in table"};
+  ca_tuned_class own;
+  char of[CA_TUNED_CLASS_BYTES], by[CA_TUNED_CLASS_BYTES + 64], reason[CA_REASON_BYTES],
+      why[sizeof by + CA_REASON_BYTES + 4];
+  if (problem->variant || !facts->tuned || !ca_tuned_class_of(problem, &own)) return false;
+  for (int i = 0; i < CA_TUNED_SOURCES; i++) {
+    const ca_tuned_row *row = ca_tuned_find(&facts->tuned->source[i], &own);
+    if (!row) continue;
+    ca_tuned_class_text(&row->problems, of);
+    snprintf(by, sizeof by, "tuned by %s for %s", from[i], of);
+    if (strcmp(row->kind, CA_TUNED_RULES) == 0) {
+      note(selection, CA_TUNED_RULES, by, "");
+      return false;
+    }
+    if (take_kind(row->kind, problem, facts, choice, reason)) {
+      note(selection, choice->id, "taken, ", by);
+      choice->tuned = true;
+      return true;
+    }
+    snprintf(why, sizeof why, "%s (%s)", reason, by);
+    note(selection, row->kind, "refused, ", why);
+  }
+  return false;
+}
+
 /* The first variant that computes rightly although the rules of speed are against it, which do not hold for what is
  * named: where those that they prefer compute wrongly or cannot be made. */
 static bool take_any(const ca_problem *problem, const ca_facts *facts, ca_choice *choice)
 {
-  ca_problem named = *problem;
-  char id[CA_VARIANT_ID_BYTES], reason[CA_REASON_BYTES];
+  char reason[CA_REASON_BYTES];
   for (int i = 0; i < ROW_COUNT; i++) {
     if (!row_serves(&rows[i], problem)) continue;
     try_row(&rows[i], problem, facts, choice, reason);
     if (problem->variant && !starts_with(choice->id, problem->variant)) continue;
-    memcpy(id, choice->id, sizeof id);
-    named.variant = id;
-    if (try_row(&rows[i], &named, facts, choice, reason)) return true;
+    if (try_named(&rows[i], problem, facts, choice, reason)) return true;
+  }
+  return false;
+}
+
+bool ca_select_candidate(const ca_problem *problem, const ca_facts *facts, uint32_t index, char id[CA_VARIANT_ID_BYTES])
+{
+  ca_choice choice;
+  char reason[CA_REASON_BYTES];
+  for (int i = 0; i < ROW_COUNT; i++) {
+    if (!row_serves(&rows[i], problem) || !try_named(&rows[i], problem, facts, &choice, reason) || index-- > 0)
+      continue;
+    memcpy(id, choice.id, sizeof choice.id);
+    return true;
   }
   return false;
 }
@@ -117,6 +184,10 @@ clattn_status ca_select(const ca_problem *problem, const ca_facts *facts, ca_cho
       first_refusal[CA_VARIANT_ID_BYTES + CA_REASON_BYTES + 4] = "";
   if (!selection) selection = own_selection;
   selection[0] = '\0';
+  if (take_tuned(problem, facts, choice, selection)) {
+    note_precision(problem, facts, choice, selection, report);
+    return CLATTN_OK;
+  }
   for (int i = 0; i < ROW_COUNT; i++) {
     if (!row_serves(&rows[i], problem)) continue;
     const bool accepted = try_row(&rows[i], problem, facts, choice, reason);

@@ -6,9 +6,10 @@
 
 #define CA_SELECTION_BYTES 8192
 
-/* Walks the variants in order; the first that accepts wins. `selection` (may be NULL) receives one line a variant
- * looked at: "ID: taken" or "ID: refused, needs 20480 bytes of local memory, has 16384"; on failure the same lines
- * go to the report. An operation CA_OP_ATTENTION with path auto or staged becomes the three stages where it must.
+/* Takes the variant of the tuned row for such problems where facts have one and it accepts; else walks the variants in
+ * order, and the first that accepts wins. `selection` (may be NULL) receives one line a variant looked at: "ID: taken"
+ * or "ID: refused, needs 20480 bytes of local memory, has 16384"; on failure the same lines go to the report. An
+ * operation CA_OP_ATTENTION with path auto or staged becomes the three stages where it must.
  * @error CLATTN_UNKNOWN_VARIANT (problem->variant matches nothing; the detail lists what there is),
  * CLATTN_UNSUPPORTED (every match refused) */
 clattn_status ca_select(const ca_problem *problem, const ca_facts *facts, ca_choice *choice,
@@ -16,6 +17,11 @@ clattn_status ca_select(const ca_problem *problem, const ca_facts *facts, ca_cho
 
 /* "tiled_attention", in order of preference within each operation; NULL past the last. */
 const char *ca_variant_name(uint32_t index);
+
+/* The id of a variant that takes the problem when it is named, whatever the rules of speed say: index 0 upwards in
+ * order of preference; false past the last. */
+bool ca_select_candidate(const ca_problem *problem, const ca_facts *facts, uint32_t index,
+                         char id[CA_VARIANT_ID_BYTES]);
 
 /* How a projection variant wants its weights. */
 typedef struct ca_weights_layout {

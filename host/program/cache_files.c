@@ -102,11 +102,16 @@ static bool from_environment(const char *variable, const char *tail, char *path,
   return snprintf(path, capacity, "%s%s", value, tail) < (int)capacity;
 }
 
+bool ca_user_path(const char *own, const char *xdg, const char *xdg_tail, const char *home_tail, char *path,
+                  size_t capacity)
+{
+  const char *base = getenv(xdg);
+  const bool xdg_counts = base && base[0] == '/'; /* its specification: a relative one is ignored */
+  return from_environment(own, "", path, capacity) || (xdg_counts && from_environment(xdg, xdg_tail, path, capacity)) ||
+         from_environment("HOME", home_tail, path, capacity);
+}
+
 bool ca_cache_dir_default(char *path, size_t capacity)
 {
-  const char *xdg = getenv("XDG_CACHE_HOME");
-  const bool xdg_counts = xdg && xdg[0] == '/'; /* its specification: a relative one is ignored */
-  return from_environment("CLATTN_CACHE_DIR", "", path, capacity) ||
-         (xdg_counts && from_environment("XDG_CACHE_HOME", "/clattn", path, capacity)) ||
-         from_environment("HOME", "/.cache/clattn", path, capacity);
+  return ca_user_path("CLATTN_CACHE_DIR", "XDG_CACHE_HOME", "/clattn", "/.cache/clattn", path, capacity);
 }

@@ -144,6 +144,37 @@ CLATTN_API clattn_status clattn_plan_get_info(const clattn_plan *plan, clattn_pl
  * @error CLATTN_INVALID_ARGUMENT past the last, _INVALID_STRUCT @since 0.1 */
 CLATTN_API clattn_status clattn_plan_slot(const clattn_plan *plan, uint32_t index, clattn_slot_info *info);
 
+/* The variants that the plan's problem can run with on this device, each named in full, index 0 upwards, in order of
+ * preference: what rules of speed are against is among them, what a selftest found wrong is not. What they take to
+ * compile, and whether they compile, shows when a plan names them. info->struct_size is set by the caller.
+ * @error CLATTN_INVALID_ARGUMENT past the last, _INVALID_STRUCT @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_plan_candidate(const clattn_plan *plan, uint32_t index, clattn_candidate_info *info);
+
+/* Tuning. A tuning file has a row a line, of a device, a class of problems (operation, types and sizes, but for masks,
+ * windows and rotations) and the variant that was measured to be the fastest there. A plan that names no variant takes
+ * that of the row for its very class, else of the nearest class within limits: types, head sizes, groups and causal
+ * order are the same, batch times heads within a factor of two, lengths equal, or 256 at least and within a factor of
+ * two. A row that says "rules", a variant that refuses the problem or was found wrong by a selftest, and no row at all
+ * leave the choice to the rules. The file is looked at before a table that is built in; clattn_plan_info tells.
+ *
+ * clattn_plan_tuning_row writes the row, without a line feed, that makes later plans of such problems on this device
+ * take the plan's variant; flags: CLATTN_TUNING_RULES, CLATTN_TUNING_ANY_DRIVER. CLATTN_TUNING_ROW_BYTES are enough.
+ * @error CLATTN_INVALID_ARGUMENT (NULL, no room), _INVALID_VALUE (flags), _UNSUPPORTED (no row has a say: merging, and
+ * a hint at float64) @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_plan_tuning_row(const clattn_plan *plan, uint32_t flags, char *row, size_t capacity,
+                                                clattn_report *report);
+
+/* The file that contexts read by default; its rows count from the next context on. @error CLATTN_INVALID_ARGUMENT (no
+ * room, or the environment has neither CLATTN_TUNING nor a home) @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_tuning_path(char *path, size_t capacity);
+
+/* Puts rows (lines) into a tuning file (NULL: the default one): they take the place of those of the same device and
+ * class, the others stay. The file is replaced at once, and readers see the old one or the new one, whole; of two
+ * writers at the same instant the later one's rows stay.
+ * @error CLATTN_INVALID_ARGUMENT, _INVALID_VALUE (a line that is no row; a file that cannot be read or written, or has
+ * more than 1 MiB), memory @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_tuning_keep(const char *path, const char *rows, clattn_report *report);
+
 /* Enqueues one run. Bindings name each slot of the plan once; CLATTN_WORKSPACE may be left out (the run then makes
  * its own). `done` (may be NULL) receives an event that the caller releases. Everything is checked before anything
  * is enqueued; in-order and out-of-order queues both serve.

@@ -245,6 +245,8 @@ typedef struct clattn_context_options {
   const char *kernel_dir; /* read kernel sources from here; NULL: CLATTN_KERNEL_DIR, else the embedded ones */
   const char *limits;     /* text of a fact file (`key = value` lines): plan as if the device had no more than these;
                              NULL: the file that CLATTN_LIMITS names, else none */
+  const char *tuning;     /* the tuning file; "": none; NULL: CLATTN_TUNING, else $XDG_DATA_HOME/clattn/tuning or
+                             ~/.local/share/clattn/tuning. It is read once, when the context is made */
 } clattn_context_options;
 #define CLATTN_CONTEXT_OPTIONS_INIT                                                                                    \
   {                                                                                                                    \
@@ -286,6 +288,23 @@ typedef struct clattn_plan_info {
   {                                                                                                                    \
     .struct_size = (uint32_t)sizeof(clattn_plan_info)                                                                  \
   }
+
+/* A variant that a plan's problem can run with. */
+#define CLATTN_VARIANT_BYTES 96
+typedef struct clattn_candidate_info {
+  uint32_t struct_size;
+  int32_t taken;                      /* 1: it is the plan's own */
+  char variant[CLATTN_VARIANT_BYTES]; /* id, as a descriptor takes it */
+} clattn_candidate_info;
+#define CLATTN_CANDIDATE_INFO_INIT                                                                                     \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_candidate_info)                                                             \
+  }
+
+/* A row of a tuning file, and flags of clattn_plan_tuning_row. */
+#define CLATTN_TUNING_ROW_BYTES 1024
+#define CLATTN_TUNING_RULES 1u      /* the rules choose, rather than the plan's variant */
+#define CLATTN_TUNING_ANY_DRIVER 2u /* whatever the device's driver and platform version */
 
 /* One buffer that a plan wants. */
 typedef struct clattn_slot_info {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "problem_words.h"
 #include "progress.h"
 
 static const char verb[] = "bench";
@@ -63,18 +64,10 @@ static const char help[] =
 
 static const char start_problem[] = "hq=8,sq=128,dk=64";
 
-static void list_sets(char *text, size_t capacity)
-{
-  size_t used = 0;
-  text[0] = '\0';
-  for (size_t i = 0; bench_set_name(i) && used < capacity; i++)
-    used += (size_t)snprintf(text + used, capacity - used, "  %-10s %s\n", bench_set_name(i), bench_set_summary(i));
-}
-
 static void print_help(void)
 {
   char sets[1024];
-  list_sets(sets, sizeof sets);
+  problem_words_sets(sets, sizeof sets);
   printf(help, sets, BENCH_MOST_ROUNDS, DEFAULT_ROUNDS, start_problem);
 }
 
@@ -161,38 +154,9 @@ int bench_rounds(const bench_request *request)
 
 /* ---- the command line ---- */
 
-static bool add_text(bench_request *request, const char *text)
-{
-  const char **larger = realloc(request->texts, ((size_t)request->n_texts + 1) * sizeof *larger);
-  if (!larger) return false;
-  request->texts = larger;
-  request->texts[request->n_texts++] = text;
-  return true;
-}
-
-/* A set's problems, or a problem's text; the exit status where it is neither. */
 static int take_word(bench_request *request, const char *word)
 {
-  st_error error;
-  const char *const *set = bench_set(word);
-  const char *const alone[] = {word, NULL};
-  if (!set && !strchr(word, '=')) {
-    char sets[1024];
-    list_sets(sets, sizeof sets);
-    const int status = complain_usage(verb, "'%s' is no problem, and no set", st_show(word).text);
-    fprintf(stderr, "%s", sets);
-    return status;
-  }
-  if (!set && !bench_problem_check(word, &error)) {
-    complain(verb, "%s: %s", word, error.text);
-    return EXIT_FAILED;
-  }
-  for (const char *const *text = set ? set : alone; *text; text++)
-    if (!add_text(request, *text)) {
-      complain(verb, "no memory for the problems");
-      return EXIT_FAILED;
-    }
-  return EXIT_DONE;
+  return problem_words_take(verb, word, &request->texts, &request->n_texts);
 }
 
 typedef enum bench_way { ROUNDS, START, TURNS, LIST, FIRST_CALL } bench_way;
@@ -214,16 +178,6 @@ static int run(bench_request *request, bench_way way, double begin_ms, int n_wor
   if (way == LIST) return list_problems(request);
   if (way == FIRST_CALL) return bench_first_call(request, begin_ms);
   return way == START ? bench_start(request) : bench_rounds(request);
-}
-
-static bool take_rounds(const char *text, int *rounds)
-{
-  char *end;
-  const long number = strtol(text, &end, 10);
-  if (end == text || *end || strspn(text, "0123456789") != strlen(text) || number < 1 || number > BENCH_MOST_ROUNDS)
-    return false;
-  *rounds = (int)number;
-  return true;
 }
 
 int verb_bench(int argc, char **argv)
@@ -263,7 +217,7 @@ int verb_bench(int argc, char **argv)
       request.json = true;
       break;
     case OPT_ROUNDS:
-      if (!take_rounds(optarg, &request.rounds))
+      if (!problem_words_rounds(optarg, BENCH_MOST_ROUNDS, &request.rounds))
         return complain_usage(verb, "--rounds: '%s' must be 1 to %d", st_show(optarg).text, BENCH_MOST_ROUNDS);
       break;
     case OPT_VARIANT:

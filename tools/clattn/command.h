@@ -11,7 +11,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef int verb_main(int argc, char **argv);
-verb_main verb_devices, verb_attend, verb_demo, verb_selftest, verb_bench;
+verb_main verb_devices, verb_attend, verb_demo, verb_selftest, verb_bench, verb_tune;
 
 /* The command as it was called: what execvp starts again. */
 void command_set_program(const char *name);

@@ -13,6 +13,7 @@ static const struct {
     {"attend", "run attention layers from safetensors files", verb_attend},
     {"demo", "run a real language model's attention layer and show its network", verb_demo},
     {"bench", "time problems beside the device's own peak and the rate at which it reads memory", verb_bench},
+    {"tune", "measure the variants of this device and keep the fastest where later runs find them", verb_tune},
     {"selftest", "check every variant on a device against sums in double; what is wrong is left out", verb_selftest},
 };
 enum { VERB_COUNT = sizeof verbs / sizeof verbs[0] };

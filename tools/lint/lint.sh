@@ -88,7 +88,7 @@ rule_vendors()
 {
   vendors='nvidia|geforce|tesla|radeon|amd|intel|mali|adreno|qualcomm|powervr|imagination|apple|arm|pocl|rusticl|llvmpipe'
   # shellcheck disable=SC2046
-  code $(sources | grep -E '^(host|kernels)/' | grep -v -E '^host/device/|/quirks\.def$') |
+  code $(sources | grep -E '^(host|kernels)/' | grep -v -E '^host/device/|/(quirks|tuned)\.def$') |
     grep -i -E ":[0-9]+:(|.*[^A-Za-z0-9_])($vendors)([^A-Za-z0-9_]|\$)" |
     breaches vendors
 }

@@ -7,7 +7,7 @@ scratch=${1:?tools/lint/selftest.sh SCRATCH}
 rm -rf "$scratch"
 mkdir -p "$scratch"
 (cd "$here/../.." && tar -cf - --exclude=tests/data .clang-format CMakeLists.txt CMakePresets.json README.md host kernels \
-  include tests tools) | tar -xf - -C "$scratch"
+  include tests tools bench) | tar -xf - -C "$scratch"
 cd "$scratch"
 failed=0
 
