@@ -24,8 +24,10 @@ enum { BENCH_TIMING_MS = 50 /* what a timing lasts at least about */ };
 /* A kernel that does a known amount of work. */
 typedef struct bench_measure {
   cl_kernel kernel;
+  cl_mem sums;
   const char *name;
   size_t items, group;
+  int lanes;   /* floats in a vector */
   double work; /* operations, or bytes */
   int runs;    /* of a timing; 0: not known yet */
 } bench_measure;
@@ -43,7 +45,7 @@ typedef struct bench_device {
   clattn_report report; /* of the last call of the library: its detail says more than an error can */
   /* Of the peaks, made when they are asked for first. */
   bench_measure peak, read;
-  cl_mem memory, sums;
+  cl_mem memory;
 } bench_device;
 
 /* want: as --device gives it, or NULL. */

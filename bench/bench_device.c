@@ -75,14 +75,9 @@ bool bench_device_open(bench_device *d, const char *want, st_error *error)
 
 void bench_device_close(bench_device *d)
 {
-  if (d->peak.kernel) clReleaseKernel(d->peak.kernel);
-  if (d->read.kernel) clReleaseKernel(d->read.kernel);
-  if (d->sums) clReleaseMemObject(d->sums);
-  if (d->memory) clReleaseMemObject(d->memory);
+  bench_peaks_free(d);
   if (d->queue) clReleaseCommandQueue(d->queue);
   clattn_context_destroy(d->context);
-  d->peak = d->read = (bench_measure){0};
-  d->sums = d->memory = NULL;
   d->queue = NULL;
   d->context = NULL;
 }

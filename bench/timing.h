@@ -7,6 +7,9 @@
 /* Now, by the device's clock: wall time, or CPU time shared by its units. */
 double bench_now_ms(const bench_device *d);
 
+/* What bench_device_peaks has made. */
+void bench_peaks_free(bench_device *d);
+
 /* How many runs of so many milliseconds make a timing. */
 int bench_runs_of(double ms);
 

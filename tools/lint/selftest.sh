@@ -6,8 +6,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 scratch=${1:?tools/lint/selftest.sh SCRATCH}
 rm -rf "$scratch"
 mkdir -p "$scratch"
-(cd "$here/../.." && tar -cf - --exclude=tests/data .clang-format CMakeLists.txt CMakePresets.json README.md host kernels \
-  include tests tools bench) | tar -xf - -C "$scratch"
+(cd "$here/../.." && tar -cf - --exclude=tests/data .clang-format CMakeLists.txt CMakePresets.json README.md bench host kernels \
+  include tests tools) | tar -xf - -C "$scratch"
 cd "$scratch"
 failed=0
 
@@ -44,6 +44,7 @@ with include/clattn/types.h '#include <CL/cl.h>' arrows 'include may not include
 with include/clattn/clattn.h '#include "problem.h"' arrows 'may not include problem.h'
 with tests/api/planted.c '#include "facts.h"' arrows 'tests may not include facts.h'
 with tools/clattn/planted.c '#include "select.h"' arrows 'tools/clattn may not include select.h'
+with bench/planted.c '#include "command.h"' arrows 'bench may not include command.h'
 with kernels/reference.cl '#include "facts.h"' arrows 'kernels may not include facts.h'
 with host/plan/select.c '#include "nowhere.h"' arrows 'nowhere.h, which no room has'
 with host/corner/planted.c '#include "facts.h"' arrows 'lies in no room'
