@@ -8,9 +8,9 @@
  * summed across into one vector of scores, lane r * GROUP + j. It stays so for mask, maximum, exponential and total;
  * the values take each weight as a broadcast.
  *
- * A block of keys is taken in pieces that a first cache holds, so that only the first pass through one waits for
- * memory, and that pass reads in the order of memory: rows of 512 bytes read side by side get half the rate. Rows are
- * read where they lie, in their own type, if their channels lie together and fill vectors, else copied as float32.
+ * Memory is read ahead, or the products wait for it: while a block's keys are multiplied its values are fetched, and
+ * while those are, the keys of the next block. A block is taken in pieces that a first cache holds for all tiles. Rows
+ * are read where they lie, in their own type, if their channels lie together and fill vectors, else copied as float32.
  *
  * Where all rows of a tile attend every key of a block, the scores go straight into the softmax. Otherwise close_scores
  * makes -inf of what is not attended first. Zero times an infinite value is no number: a range whose output is not
@@ -22,29 +22,19 @@
  *
  * P_LANES  floats in a vector
  * P_ROWS   rows of a tile, a divisor of P_LANES; types, head sizes, masks, strides are arguments
- * Private memory: 260 KiB. Work-groups of one; no barriers. Work is taken in turn: any grid is right; no arguments mean
+ * Private memory: 230 KiB. Work-groups of one; no barriers. Work is taken in turn: any grid is right; no arguments mean
  * no work. Source: online softmax after Milakov and Gimelshein 2018; ranges of keys after Flash-Decoding, Dao 2023. */
 #include "ca_shared.h"
 #include "lib/index.clh"
 #include "lib/mask.clh"
 #include "lib/tile_io.clh"
 #include "lib/vector.clh"
+#include "lib/vector_rows.clh"
 
-#ifndef P_ROWS
-#error "P_ROWS is missing"
-#endif
-
-#define GROUP (P_LANES / P_ROWS) /* keys of a vector of scores */
-#define KEYS 128                 /* of a block */
-#define PIECE 4096               /* elements of a piece */
-/* Vectors of outputs that are summed up in registers at a time: WIDE of a row for wide heads, whose rows of values are
- * then read in one go, else HIGH of all rows. */
-#define WIDE 8
-#define WIDE_ROWS (P_ROWS > 1 && P_LANES == 16 ? 2 : 1)
-#define HIGH (P_LANES == 16 || P_ROWS == 1 ? 4 : 2)
+#define KEYS 64    /* of a block */
+#define PIECE 4096 /* elements of a piece */
 #define TILES ((CA_DECODE_MOST_ROWS + P_ROWS - 1) / P_ROWS)
 
-#define ALIGNED __attribute__((aligned(64)))
 #define KERNEL __kernel __attribute__((reqd_work_group_size(1, 1, 1))) CA_WHOLE_VECTORS
 
 /* A chunk of rows and a range of keys. */
@@ -56,12 +46,12 @@ typedef struct place {
   int part;
 } place;
 
-/* Rows of keys or values in one of the types of storage. */
-typedef struct typed_rows {
-  __global const uchar *buffer;
-  long at, stride;
-  int type;
-} typed_rows;
+/* Keys or values, new and past. */
+typedef struct side {
+  const ca_tensor_arg *rows, *past_rows;
+  __global const uchar *x, *past_x;
+  int type, head;
+} side;
 
 static int padded(int channels) { return (channels + P_LANES - 1) / P_LANES * P_LANES; }
 
@@ -87,50 +77,29 @@ CA_APART void load_queries(const ca_attention_args *args, __global const uchar *
   }
 }
 
-/* n keys or values of one tensor, from `from` on: where they lie, or copied to `room`, with zeros up to whole vectors
- * and whole groups. */
-CA_APART typed_rows find_rows(const ca_attention_args *args, const ca_tensor_arg *t, __global const uchar *x, int type,
-                              int head, const place *place, int from, int n, float *restrict room)
+/* Where row `from` of a side lies, and the others of its tensor. */
+CA_WITHIN typed_rows rows_from(const ca_attention_args *args, const side *side, const place *place, int from)
 {
-  const long at = t->offset + place->b * t->stride[0] + place->key_head * t->stride[1] + from * t->stride[2];
-  const int width = padded(head);
-  if (t->stride[3] == 1 && width == head && n % GROUP == 0) return (typed_rows){x, at, t->stride[2], type};
+  const bool past = from < args->past;
+  const ca_tensor_arg *t = past ? side->past_rows : side->rows;
+  const long at = t->offset + place->b * t->stride[0] + place->key_head * t->stride[1] +
+                  (from - (past ? 0 : args->past)) * t->stride[2];
+  return (typed_rows){past ? side->past_x : side->x, at, t->stride[2], side->type};
+}
+
+/* n rows of one tensor: where they lie, or copied to `room`, with zeros up to whole vectors and whole groups. */
+CA_APART typed_rows find_rows(const ca_attention_args *args, const side *side, const place *place, int from, int n,
+                              float *restrict room)
+{
+  const typed_rows rows = rows_from(args, side, place, from);
+  const long stride = from < args->past ? side->past_rows->stride[3] : side->rows->stride[3];
+  const int head = side->head, width = padded(head);
+  if (stride == 1 && width == head && n % GROUP == 0) return rows;
   if (width != head)
     for (int j = 0; j < n; j++) vec_store(room + j * width + width - P_LANES, (vec)(0.0f));
   for (int i = n * width; i < (n + GROUP - 1) / GROUP * GROUP * width; i += P_LANES) vec_store(room + i, (vec)(0.0f));
-  rows_load(room, width, x, at, t->stride[2], t->stride[3], type, n, head);
+  rows_load(room, width, rows.buffer, rows.at, rows.stride, stride, rows.type, n, head);
   return (typed_rows){(__global const uchar *)(size_t)room, 0, width, CA_F32};
-}
-
-/* Scores of n keys, rounded up to whole groups. */
-CA_WITHIN void score_typed(typed_rows keys, const int type, int width, int n, const float *restrict queries,
-                           float *restrict scores)
-{
-  long at = keys.at;
-  for (int j = 0; j < n; j += GROUP, scores += P_LANES) {
-    vec sum[P_LANES];
-    CA_UNROLL for (int i = 0; i < P_LANES; i++) sum[i] = (vec)(0.0f);
-    CA_UNROLL for (int i = 0; i < GROUP; i++)
-    {
-      for (int d = 0; d < width; d += P_LANES) {
-        const vec x = vec_load_typed(keys.buffer, at + d, type);
-        CA_UNROLL for (int r = 0; r < P_ROWS; r++) sum[r * GROUP + i] =
-            fma(vec_load(queries + r * width + d), x, sum[r * GROUP + i]);
-      }
-      at += keys.stride;
-    }
-    vec_store(scores, vec_sums(sum));
-  }
-}
-
-CA_APART void score_keys(typed_rows keys, int width, int n, const float *restrict queries, float *restrict scores)
-{
-  if (keys.type == CA_F32)
-    score_typed(keys, CA_F32, width, n, queries, scores);
-  else if (keys.type == CA_F16)
-    score_typed(keys, CA_F16, width, n, queries, scores);
-  else
-    score_typed(keys, CA_BF16, width, n, queries, scores);
 }
 
 /* Mask elements of n keys of a row, as what is added to a score; for lanes past them anything. */
@@ -213,58 +182,6 @@ CA_APART void weigh_keys(int n, float *restrict scores, tile_state *state)
   state->top = top;
 }
 
-/* output = output * shrink + weights values, for n values, `height` rows and `count` vectors of channels. */
-#define ADD_PANEL(name, height, count)                                                                                 \
-  CA_WITHIN void name(typed_rows values, const int type, int d, int width, int n, const float *restrict weights,       \
-                      const float *shrink, float *restrict output)                                                     \
-  {                                                                                                                    \
-    long at = values.at + d;                                                                                           \
-    vec sum[height][count];                                                                                            \
-    CA_UNROLL for (int r = 0; r < height; r++) CA_UNROLL for (int c = 0; c < count; c++) sum[r][c] = (vec)(0.0f);      \
-    for (int j = 0; j < n; j += GROUP, weights += P_LANES)                                                             \
-      for (int i = 0; i < min(GROUP, n - j); i++, at += values.stride) {                                               \
-        vec x[count];                                                                                                  \
-        CA_UNROLL for (int c = 0; c < count; c++) x[c] = vec_load_typed(values.buffer, at + c * P_LANES, type);        \
-        CA_UNROLL for (int r = 0; r < height; r++)                                                                     \
-        {                                                                                                              \
-          const vec weight = (vec)(weights[r * GROUP + i]);                                                            \
-          CA_UNROLL for (int c = 0; c < count; c++) sum[r][c] = fma(weight, x[c], sum[r][c]);                          \
-        }                                                                                                              \
-      }                                                                                                                \
-    CA_UNROLL for (int r = 0; r < height; r++) CA_UNROLL for (int c = 0; c < count; c++)                               \
-    {                                                                                                                  \
-      float *out = output + r * width + d + c * P_LANES;                                                               \
-      vec_store(out, fma(vec_load(out), (vec)(shrink[r * GROUP]), sum[r][c]));                                         \
-    }                                                                                                                  \
-  }
-ADD_PANEL(add_wide, WIDE_ROWS, WIDE)
-ADD_PANEL(add_high, P_ROWS, HIGH)
-ADD_PANEL(add_narrow, P_ROWS, 1)
-
-CA_WITHIN void add_typed(typed_rows values, const int type, int width, int n, const float *restrict weights,
-                         const float *shrink, float *restrict output)
-{
-  int d = 0;
-  for (; d + WIDE * P_LANES <= width; d += WIDE * P_LANES)
-    for (int r = 0; r < P_ROWS; r += WIDE_ROWS)
-      add_wide(values, type, d, width, n, weights + r * GROUP, shrink + r * GROUP, output + r * width);
-  for (; d + HIGH * P_LANES <= width; d += HIGH * P_LANES) add_high(values, type, d, width, n, weights, shrink, output);
-  for (; d < width; d += P_LANES) add_narrow(values, type, d, width, n, weights, shrink, output);
-}
-
-CA_APART void add_values(typed_rows values, int width, int n, const float *restrict weights, vec shrink,
-                         float *restrict output)
-{
-  float shrinks[P_LANES] ALIGNED;
-  vec_store(shrinks, shrink);
-  if (values.type == CA_F32)
-    add_typed(values, CA_F32, width, n, weights, shrinks, output);
-  else if (values.type == CA_F16)
-    add_typed(values, CA_F16, width, n, weights, shrinks, output);
-  else
-    add_typed(values, CA_BF16, width, n, weights, shrinks, output);
-}
-
 /* add_values where values may be infinite or no numbers: what a row does not attend is left out. */
 CA_APART void add_carefully(typed_rows values, int width, int n, const float *restrict weights, vec shrink,
                             float *restrict output)
@@ -298,52 +215,68 @@ CA_APART void attend_scores(const ca_attention_args *args, __global const uchar 
   if (state->seen) weigh_keys(n, scores, state);
 }
 
+/* Scores of keys [from, from + n) for all tiles. The values of these keys are fetched meanwhile. */
+CA_APART void score_block(const ca_attention_args *args, const side *k, const side *v, const place *place, int from,
+                          int n, const float *restrict queries, float *restrict room,
+                          float scores[TILES][KEYS * P_ROWS])
+{
+  const int width = padded(args->dk), piece = max(GROUP, min(KEYS, PIECE / width / GROUP * GROUP));
+  for (int j = 0, m; j < n; j += m) {
+    m = min(piece, n - j);
+    if (m > GROUP) m -= m % GROUP;
+    const typed_rows keys = find_rows(args, k, place, from + j, m, room);
+    ahead next = ahead_from(rows_from(args, v, place, from + j));
+    for (int row = 0; row < place->rows; row += P_ROWS) {
+      score_keys(keys, width, m, queries + row * width, next, scores[row / P_ROWS] + j * P_ROWS);
+      next = ahead_from(keys);
+    }
+  }
+}
+
+/* The same keys' values into the outputs of all tiles that attend any of them. The next block's keys are fetched
+ * meanwhile. */
+CA_APART void add_block(const ca_attention_args *args, const side *k, const side *v, const place *place, int from,
+                        int n, bool careful, float scores[TILES][KEYS * P_ROWS], const tile_state *states,
+                        float *restrict room, float *restrict outputs)
+{
+  const int width = padded(args->dv), piece = max(GROUP, min(KEYS, PIECE / width / GROUP * GROUP));
+  for (int j = 0, m; j < n; j += m) {
+    m = min(piece, n - j);
+    const typed_rows values = find_rows(args, v, place, from + j, m, room);
+    const int later = from + n + j;
+    ahead next = ahead_from(later < place->end ? rows_from(args, k, place, later) : values);
+    for (int row = 0; row < place->rows; row += P_ROWS) {
+      const int t = row / P_ROWS;
+      if (!states[t].seen) continue;
+      const vec shrink = j == 0 ? states[t].shrink : (vec)(1.0f);
+      if (careful)
+        add_carefully(values, width, m, scores[t] + j * P_ROWS, shrink, outputs + row * width);
+      else
+        add_values(values, width, m, scores[t] + j * P_ROWS, shrink, next, outputs + row * width);
+      next = ahead_from(values);
+    }
+  }
+}
+
 /* All rows of a chunk through its range of keys; outputs are sums of weighted values. False: one is not finite. */
-CA_APART bool attend_keys(const ca_attention_args *args, __global const uchar *k, __global const uchar *v,
-                          __global const uchar *past_k, __global const uchar *past_v, __global const uchar *mask,
+CA_APART bool attend_keys(const ca_attention_args *args, const side *k, const side *v, __global const uchar *mask,
                           const place *place, bool careful, const float *restrict queries, tile_state *states,
                           float *restrict outputs)
 {
   float room[PIECE > GROUP * CA_MAX_HEAD ? PIECE : GROUP * CA_MAX_HEAD] ALIGNED;
   float scores[TILES][KEYS * P_ROWS] ALIGNED;
-  const int width = padded(args->dk), value_width = padded(args->dv), tiles = (place->rows + P_ROWS - 1) / P_ROWS;
-  const int piece = max(GROUP, min(KEYS, PIECE / width / GROUP * GROUP));
-  const int value_piece = max(GROUP, min(KEYS, PIECE / value_width / GROUP * GROUP));
-  for (int t = 0; t < tiles; t++) {
-    states[t] = (tile_state){(vec)(-INFINITY), (vec)(0.0f), (vec)(0.0f), false};
-    for (int i = 0; i < P_ROWS * value_width; i += P_LANES)
-      vec_store(outputs + t * P_ROWS * value_width + i, (vec)(0.0f));
-  }
+  const int value_width = padded(args->dv), tiles = (place->rows + P_ROWS - 1) / P_ROWS;
+  for (int t = 0; t < tiles; t++) states[t] = (tile_state){(vec)(-INFINITY), (vec)(0.0f), (vec)(0.0f), false};
+  for (int i = 0; i < tiles * P_ROWS * value_width; i += P_LANES) vec_store(outputs + i, (vec)(0.0f));
   for (int from = place->begin, n; from < place->end; from += n) {
-    const bool old = from < args->past;
-    const int skip = old ? 0 : args->past; /* a block lies in one tensor */
-    n = min(KEYS, (old ? min(place->end, args->past) : place->end) - from);
-    for (int j = 0, m; j < n; j += m) {
-      m = min(piece, n - j);
-      if (m > GROUP) m -= m % GROUP;
-      const typed_rows keys = find_rows(args, old ? &args->past_k : &args->k, old ? past_k : k, args->k_type, args->dk,
-                                        place, from + j - skip, m, room);
-      for (int t = 0; t < tiles; t++) score_keys(keys, width, m, queries + t * P_ROWS * width, scores[t] + j * P_ROWS);
-    }
+    n = min(KEYS, (from < args->past ? min(place->end, args->past) : place->end) - from); /* all in one tensor */
+    score_block(args, k, v, place, from, n, queries, room, scores);
     bool seen = false;
     for (int t = 0; t < tiles; t++) {
       attend_scores(args, mask, place, t * P_ROWS, from, n, scores[t], &states[t]);
       seen |= states[t].seen;
     }
-    for (int j = 0, m; seen && j < n; j += m) {
-      m = min(value_piece, n - j);
-      const typed_rows values = find_rows(args, old ? &args->past_v : &args->v, old ? past_v : v, args->v_type,
-                                          args->dv, place, from + j - skip, m, room);
-      for (int t = 0; t < tiles; t++) {
-        if (!states[t].seen) continue;
-        const vec shrink = j == 0 ? states[t].shrink : (vec)(1.0f);
-        const float *weights = scores[t] + j * P_ROWS;
-        if (careful)
-          add_carefully(values, value_width, m, weights, shrink, outputs + t * P_ROWS * value_width);
-        else
-          add_values(values, value_width, m, weights, shrink, outputs + t * P_ROWS * value_width);
-      }
-    }
+    if (seen) add_block(args, k, v, place, from, n, careful, scores, states, room, outputs);
   }
   vec zero = (vec)(0.0f); /* until it meets what is not finite */
   for (int i = 0; i < place->rows * value_width; i += P_LANES) zero = fma(vec_load(outputs + i), (vec)(0.0f), zero);
@@ -380,8 +313,7 @@ static __global float *part_of(const ca_attention_args *args, __global float *wo
 
 /* A chunk and its range of keys, from its queries to its rows of y or, where there is a workspace, of partial results.
  */
-CA_APART void attend(const ca_attention_args *args, __global const uchar *q, __global const uchar *k,
-                     __global const uchar *v, __global const uchar *past_k, __global const uchar *past_v,
+CA_APART void attend(const ca_attention_args *args, __global const uchar *q, const side *k, const side *v,
                      __global const uchar *mask, __global uchar *y, __global float *lse, __global float *workspace,
                      const place *place)
 {
@@ -389,8 +321,8 @@ CA_APART void attend(const ca_attention_args *args, __global const uchar *q, __g
   tile_state states[TILES];
   const int width = padded(args->dk), value_width = padded(args->dv);
   for (int row = 0; row < place->rows; row += P_ROWS) load_queries(args, q, place, row, queries + row * width);
-  if (!attend_keys(args, k, v, past_k, past_v, mask, place, false, queries, states, outputs))
-    attend_keys(args, k, v, past_k, past_v, mask, place, true, queries, states, outputs);
+  if (!attend_keys(args, k, v, mask, place, false, queries, states, outputs))
+    attend_keys(args, k, v, mask, place, true, queries, states, outputs);
   for (int row = 0; row < place->rows; row++) {
     float tops[P_LANES] ALIGNED, totals[P_LANES] ALIGNED, total = 0.0f;
     const int lane = row % P_ROWS * GROUP;
@@ -430,6 +362,8 @@ CA_APART void attend_all(const ca_attention_args *args, __global const uchar *q,
   const int parts = max(args->parts, 1), all_rows = args->group * args->sq, rows = CA_DECODE_ROWS(args->dk, args->dv);
   const int chunks = (all_rows + rows - 1) / rows;
   const long items = (long)args->b * args->hk * chunks * parts;
+  const side keys = {&args->k, &args->past_k, k, past_k, args->k_type, args->dk};
+  const side values = {&args->v, &args->past_v, v, past_v, args->v_type, args->dv};
   for (long item = (long)get_group_id(0); item < items; item += (long)get_num_groups(0)) {
     long rest = item;
     place place;
@@ -440,7 +374,7 @@ CA_APART void attend_all(const ca_attention_args *args, __global const uchar *q,
     place.b = (int)rest;
     place.valid = ca_valid_keys(args, nonpad, place.b);
     cut_keys(args, parts, &place);
-    attend(args, q, k, v, past_k, past_v, mask, y, lse, workspace, &place);
+    attend(args, q, &keys, &values, mask, y, lse, workspace, &place);
   }
 }
 
