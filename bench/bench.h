@@ -123,7 +123,7 @@ const char *bench_set_summary(size_t index);
 
 /* ---- figures ---- */
 
-/* Sorts the values: n/2 is the median (n > 0), 0 the least, n-1 the largest. */
+/* Sorts the values, n > 0, and gives the middle of them: of two in the middle, what lies between them. */
 double bench_median(double *values, int n);
 
 /* Wall time that only goes on. */
