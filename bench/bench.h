@@ -39,8 +39,8 @@ typedef struct bench_device {
   cl_command_queue queue; /* in order */
   char name[160];
   size_t units;  /* compute units: threads of a CPU device */
-  bool pinned;   /* the driver said that its threads stay on their cores */
-  bool unpinned; /* the library's report says that they do not */
+  bool pinned;   /* PoCL was told to keep its threads on their cores */
+  bool unpinned; /* or was not, as the library reports */
   bool cpu_time; /* times are those of this process's threads, shared by the units: for CPUs that others use too */
   clattn_report report; /* of the last call of the library: its detail says more than an error can */
   /* Of the peaks, made when they are asked for first. */
@@ -123,7 +123,7 @@ const char *bench_set_summary(size_t index);
 
 /* ---- figures ---- */
 
-/* Sorts the values: n/2 is the median (n > 0), 0 the least, n-1 the largest. */
+/* Sorts the values, n > 0, and gives the middle of them: of two in the middle, what lies between them. */
 double bench_median(double *values, int n);
 
 /* Wall time that only goes on. */

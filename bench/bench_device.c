@@ -39,7 +39,7 @@ static int compare(const void *a, const void *b)
 double bench_median(double *values, int n)
 {
   qsort(values, (size_t)n, sizeof *values, compare);
-  return values[n / 2];
+  return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
 /* PoCL's threads stay on their cores where its environment says so; the library tells where it does not. */

@@ -197,8 +197,9 @@ static void peaks_are_measured(void **state)
 static void figures(void **state)
 {
   (void)state;
-  double odd[] = {3, 1, 2}, one[] = {5};
+  double odd[] = {3, 1, 2}, even[] = {4, 1, 3, 9}, one[] = {5};
   assert_true(bench_median(odd, 3) == 2 && odd[0] == 1 && odd[2] == 3);
+  assert_true(bench_median(even, 4) == 3.5 && even[3] == 9);
   assert_true(bench_median(one, 1) == 5);
 }
 

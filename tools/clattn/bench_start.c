@@ -219,17 +219,18 @@ static void tell(const bench_request *request, calls *c, int warm)
 {
   double part[PARTS];
   for (int i = 0; i < PARTS; i++) part[i] = bench_median(c->part[warm][i], request->rounds);
-  printf("%-32s %-7s %9.1f %9.1f %9.1f %10.1f %9.1f %9.1f %9.1f %-7s %s\n", c->text, caches[warm], part[PART_total_ms],
-         c->part[warm][PART_total_ms][0], c->part[warm][PART_total_ms][request->rounds - 1], part[PART_process_ms],
-         part[PART_plan_ms], part[PART_build_ms], part[PART_run_ms], c->origin[warm], c->variant[warm]);
+  printf("%-*s %-7s %9.1f %9.1f %9.1f %10.1f %9.1f %9.1f %9.1f %-7s %s\n", bench_text_width(request), c->text,
+         caches[warm], part[PART_total_ms], c->part[warm][PART_total_ms][0],
+         c->part[warm][PART_total_ms][request->rounds - 1], part[PART_process_ms], part[PART_plan_ms],
+         part[PART_build_ms], part[PART_run_ms], c->origin[warm], c->variant[warm]);
 }
 
 static void tell_all(const bench_request *request, calls *all)
 {
   if (!request->json) {
     printf("%s: first calls in milliseconds, medians of %d\n\n", all[0].device, request->rounds);
-    printf("%-32s %-7s %9s %9s %9s %10s %9s %9s %9s %-7s %s\n", "problem", "caches", "all", "least", "most",
-           "to device", "planning", "building", "first run", "origin", "variant");
+    printf("%-*s %-7s %9s %9s %9s %10s %9s %9s %9s %-7s %s\n", bench_text_width(request), "problem", "caches", "all",
+           "least", "most", "to device", "planning", "building", "first run", "origin", "variant");
   }
   for (int i = 0; i < request->n_texts; i++)
     for (int warm = 0; warm < 2; warm++) (request->json ? tell_json : tell)(request, &all[i], warm);

@@ -1,5 +1,6 @@
 /* What `clattn bench` found, for people and for programs. */
 #include <stdio.h>
+#include <string.h>
 
 #include "bench_verb.h"
 
@@ -46,6 +47,15 @@ static const char *placement(const bench_device *d)
   return d->pinned ? " pinned to cores" : d->unpinned ? " NOT pinned to cores (POCL_AFFINITY=1 pins them)" : "";
 }
 
+/* The column of problems holds the longest. */
+int bench_text_width(const bench_request *request)
+{
+  size_t width = strlen("problem");
+  for (int i = 0; i < request->n_texts; i++)
+    if (strlen(request->texts[i]) > width) width = strlen(request->texts[i]);
+  return (int)width;
+}
+
 static void print_heading(const bench_results *all, double peak, double read)
 {
   const int n = all->request->rounds;
@@ -53,14 +63,15 @@ static void print_heading(const bench_results *all, double peak, double read)
          placement(&all->device), n, all->request->cpu_time ? " of CPU time" : "");
   printf("FMA peak %.1f GFLOP/s (%.1f to %.1f), reads %.1f GB/s (%.1f to %.1f)\n\n", peak, all->peak_gflops[0],
          all->peak_gflops[n - 1], read, all->read_gbytes[0], all->read_gbytes[n - 1]);
-  printf("%-44s %10s %10s %10s %9s %6s %6s %13s  %s\n", "problem", "ms", "least", "most", "GFLOP/s", "% peak", "% read",
-         "workspace", "variant");
+  printf("%-*s %10s %10s %10s %9s %6s %6s %13s  %s\n", bench_text_width(all->request), "problem", "ms", "least", "most",
+         "GFLOP/s", "% peak", "% read", "workspace", "variant");
 }
 
 void bench_tell(bench_results *all)
 {
   const int rounds = all->request->rounds;
   const double peak = bench_median(all->peak_gflops, rounds), read = bench_median(all->read_gbytes, rounds);
+  const int width = bench_text_width(all->request);
   if (!all->request->json) print_heading(all, peak, read);
   for (int i = 0; i < all->request->n_texts; i++) {
     bench_row *row = &all->rows[i];
@@ -68,8 +79,8 @@ void bench_tell(bench_results *all)
     if (all->request->json)
       print_row_json(all, row, &f, peak, read);
     else
-      printf("%-44s %10.3f %10.3f %10.3f %9.1f %6.1f %6.1f %9.1f KiB  %s\n", row->problem.text, f.ms, f.least, f.most,
-             f.gflops, 100 * f.peak, 100 * f.read, (double)row->plan.info.workspace_bytes / 1024,
+      printf("%-*s %10.3f %10.3f %10.3f %9.1f %6.1f %6.1f %9.1f KiB  %s\n", width, row->problem.text, f.ms, f.least,
+             f.most, f.gflops, 100 * f.peak, 100 * f.read, (double)row->plan.info.workspace_bytes / 1024,
              row->plan.info.variant);
   }
 }

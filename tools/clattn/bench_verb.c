@@ -27,7 +27,7 @@ static const char help[] =
     "            meet (causal: about half of them); a projection: 2 for each token, width and column\n"
     "  %% peak    GFLOP/s as a share of the FMA peak: what limits prefill and projections of many tokens\n"
     "  %% read    bytes of K and V (a projection's weights), each counted once, as a share of the reading rate: what\n"
-    "            limits decode and projections of few tokens\n"
+    "            limits decode and projections of few tokens; above 100 where caches hold them from run to run\n"
     "A PROBLEM is a text as `clattn attend --problem` takes it, or "
     "op=projection,s=64,e=768,h=12,d=64,w_type=f16,packed=1\n"
     "(tokens, width, heads of channels). A SET is one of these, by itself the first:\n"

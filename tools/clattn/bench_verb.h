@@ -32,6 +32,9 @@ typedef struct bench_results {
 /* The table, or the lines of JSON. Sorts the times. */
 void bench_tell(bench_results *results);
 
+/* Letters of the longest problem. */
+int bench_text_width(const bench_request *request);
+
 /* Each returns the exit status. */
 int bench_rounds(const bench_request *request); /* times the problems and tells */
 int bench_turns(const bench_request *request);  /* answers the lines of stdin */
