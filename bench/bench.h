@@ -77,6 +77,7 @@ typedef struct bench_problem {
   projection_text projection;
   clattn_attention_desc attention_desc;
   clattn_projection_desc projection_desc;
+  clattn_qkv_desc qkv_desc; /* of a projection with hk: Q, K and V of one x */
   clattn_binding binding[CLATTN_SLOT_COUNT];
   uint32_t n_bindings;
 } bench_problem;
@@ -88,13 +89,16 @@ bool bench_problem_check(const char *text, st_error *error);
 bool bench_problem_make(bench_device *d, const char *text, bench_problem *p, st_error *error);
 void bench_problem_free(bench_problem *p);
 
+/* Whether it is Q, K and V of one x. */
+bool bench_is_qkv(const bench_problem *p);
+
 /* ---- plans ---- */
 
 /* A problem planned under one variant. Keeps a workspace, and weights packed for the variant. */
 typedef struct bench_plan {
   const bench_problem *problem; /* outlives it */
   clattn_plan *plan;
-  clattn_weights *weights;
+  clattn_weights *weights[3]; /* of Q, K and V; a projection alone has the first */
   cl_mem workspace;
   clattn_plan_info info; /* variant, workspace_bytes, plan_ms, build_ms, origin, tuned */
   int runs;              /* of a timing; 0: none was made yet */

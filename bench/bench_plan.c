@@ -10,36 +10,63 @@ static bool refuse(bench_device *d, clattn_status status, st_error *error)
 }
 
 /* Packed from the tensor that the problem's seed makes: no copy is kept on the host. */
-static bool pack_weights(const bench_problem *p, const char *variant, bench_plan *plan, st_error *error)
+static bool pack_weights(const bench_problem *p, int32_t slot, const char *variant, clattn_weights **weights,
+                         st_error *error)
 {
   st_file file = {0};
   bench_device *d = p->device;
   clattn_weights_desc desc = CLATTN_WEIGHTS_DESC_INIT;
-  if (!projection_fill(&p->projection, CLATTN_W, &file, error)) return false;
+  if (!projection_fill(&p->projection, slot, &file, error)) return false;
   const st_tensor *w = file.tensors;
   desc.w = clattn_dense((clattn_dtype)st_type_dtype(w->type), w->rank, w->dim);
   desc.variant = variant;
-  const clattn_status status = clattn_weights_create(d->context, &desc, w->data, &plan->weights, &d->report);
+  const clattn_status status = clattn_weights_create(d->context, &desc, w->data, weights, &d->report);
   st_free(&file);
   return status == CLATTN_OK || refuse(d, status, error);
+}
+
+static bool pack_all(const bench_problem *p, const char *variant, bench_plan *plan, st_error *error)
+{
+  static const int32_t alone[] = {CLATTN_W}, three[] = {CLATTN_W_Q, CLATTN_W_K, CLATTN_W_V};
+  const bool is_qkv = bench_is_qkv(p);
+  for (int i = 0; i < (is_qkv ? 3 : 1); i++)
+    if (!pack_weights(p, (is_qkv ? three : alone)[i], variant, &plan->weights[i], error)) return false;
+  return true;
+}
+
+static clattn_status plan_attention(const bench_problem *p, const char *variant, bench_plan *plan)
+{
+  clattn_attention_desc desc = p->attention_desc;
+  desc.variant = variant;
+  return clattn_plan_attention(p->device->context, &desc, &plan->plan, &p->device->report);
+}
+
+static clattn_status plan_projection(const bench_problem *p, const char *variant, bench_plan *plan)
+{
+  clattn_projection_desc desc = p->projection_desc;
+  desc.weights = plan->weights[0];
+  desc.variant = variant;
+  return clattn_plan_projection(p->device->context, &desc, &plan->plan, &p->device->report);
+}
+
+static clattn_status plan_qkv(const bench_problem *p, const char *variant, bench_plan *plan)
+{
+  clattn_qkv_desc desc = p->qkv_desc;
+  desc.weights_q = plan->weights[0];
+  desc.weights_k = plan->weights[1];
+  desc.weights_v = plan->weights[2];
+  desc.variant = variant;
+  return clattn_plan_qkv(p->device->context, &desc, &plan->plan, &p->device->report);
 }
 
 static bool make(const bench_problem *p, const char *variant, bench_plan *plan, st_error *error)
 {
   bench_device *d = p->device;
   cl_int code = CL_SUCCESS;
-  clattn_status status;
-  if (p->packs && !pack_weights(p, variant, plan, error)) return false;
-  if (p->projects) {
-    clattn_projection_desc desc = p->projection_desc;
-    desc.weights = plan->weights;
-    desc.variant = variant;
-    status = clattn_plan_projection(d->context, &desc, &plan->plan, &d->report);
-  } else {
-    clattn_attention_desc desc = p->attention_desc;
-    desc.variant = variant;
-    status = clattn_plan_attention(d->context, &desc, &plan->plan, &d->report);
-  }
+  if (p->packs && !pack_all(p, variant, plan, error)) return false;
+  const clattn_status status = (!p->projects      ? plan_attention
+                                : bench_is_qkv(p) ? plan_qkv
+                                                  : plan_projection)(p, variant, plan);
   if (status != CLATTN_OK) return refuse(d, status, error);
   clattn_plan_get_info(plan->plan, &plan->info);
   if (plan->info.workspace_bytes)
@@ -60,10 +87,10 @@ bool bench_plan_make(bench_problem *p, const char *variant, bench_plan *plan, st
 void bench_plan_free(bench_plan *plan)
 {
   clattn_plan_destroy(plan->plan);
-  clattn_weights_destroy(plan->weights);
+  for (int i = 0; i < 3; i++) clattn_weights_destroy(plan->weights[i]);
   if (plan->workspace) clReleaseMemObject(plan->workspace);
   plan->plan = NULL;
-  plan->weights = NULL;
+  for (int i = 0; i < 3; i++) plan->weights[i] = NULL;
   plan->workspace = NULL;
 }
 

@@ -161,29 +161,29 @@ static bool make_attention(bench_problem *p, st_error *error)
 
 /* ---- projections ---- */
 
+/* Of Q, K and V all are made, each in a buffer of its own. */
 static void drop_projection(projection_text *t, char dropped[PROBLEM_TEXT_BYTES])
 {
-  static const projection_key keys[] = {PROJECTION_x_layout, PROJECTION_w_layout, PROJECTION_y_layout,
-                                        PROJECTION_cache_layout};
+  static const projection_key keys[] = {PROJECTION_x_layout,     PROJECTION_w_layout, PROJECTION_y_layout,
+                                        PROJECTION_cache_layout, PROJECTION_absent,   PROJECTION_mixed,
+                                        PROJECTION_sliced};
   projection_drop(t, keys, sizeof keys / sizeof keys[0], dropped);
 }
 
-static bool add_projection_inputs(bench_problem *p, st_error *error)
+bool bench_is_qkv(const bench_problem *p) { return p->projects && p->projection.value[PROJECTION_hk] > 0; }
+
+typedef struct projection_input {
+  int32_t slot;
+  clattn_tensor *view;
+  bool weights; /* each plan packs them for its variant, where that is asked for */
+} projection_input;
+
+static bool add_projection_inputs(bench_problem *p, const projection_input *inputs, size_t n, st_error *error)
 {
-  clattn_projection_desc *desc = &p->projection_desc;
-  const struct {
-    int32_t slot;
-    clattn_tensor *view;
-  } inputs[] = {{CLATTN_X, &desc->x},
-                {CLATTN_W, &desc->w},
-                {CLATTN_BIAS, &desc->bias},
-                {CLATTN_COS_CACHE, &desc->cos_cache},
-                {CLATTN_SIN_CACHE, &desc->sin_cache},
-                {CLATTN_POSITION_IDS, &desc->position_ids}};
   bool good = true;
-  for (size_t i = 0; i < sizeof inputs / sizeof inputs[0] && good; i++) {
+  for (size_t i = 0; i < n && good; i++) {
     st_file file = {0};
-    if (inputs[i].slot == CLATTN_W && p->packs) continue; /* each plan packs them for its variant */
+    if (inputs[i].weights && p->packs) continue;
     good = projection_fill(&p->projection, inputs[i].slot, &file, error) &&
            (!file.n_tensors || add_input(p, inputs[i].slot, file.tensors, inputs[i].view, error));
     st_free(&file);
@@ -191,29 +191,71 @@ static bool add_projection_inputs(bench_problem *p, st_error *error)
   return good;
 }
 
+/* A result of h heads of d channels. */
+static bool add_projected(bench_problem *p, int32_t slot, int64_t h, int64_t d, clattn_tensor *view, st_error *error)
+{
+  const int64_t *v = p->projection.value;
+  const int64_t flat[] = {v[PROJECTION_b], v[PROJECTION_s], h * d};
+  const int64_t split[] = {v[PROJECTION_b], h, v[PROJECTION_s], d};
+  const bool is_flat = v[PROJECTION_flat] != 0;
+  const double weights = (double)(h * d) * (double)v[PROJECTION_e];
+  p->ops += 2.0 * (double)(v[PROJECTION_b] * v[PROJECTION_s]) * weights;
+  p->bytes += weights * (double)clattn_dtype_bytes((clattn_dtype)v[PROJECTION_w_type]);
+  return add_output(p, slot, v[PROJECTION_y_type], is_flat ? 3 : 4, is_flat ? flat : split, view, error);
+}
+
+static bool make_one(bench_problem *p, st_error *error)
+{
+  const int64_t *v = p->projection.value;
+  clattn_projection_desc *desc = &p->projection_desc;
+  *desc = (clattn_projection_desc)CLATTN_PROJECTION_DESC_INIT;
+  desc->flags = v[PROJECTION_interleaved] ? CLATTN_ROTARY_INTERLEAVED : 0;
+  desc->rotary_dim = v[PROJECTION_rotary_dim];
+  desc->position_offset = v[PROJECTION_position_offset];
+  const projection_input inputs[] = {{CLATTN_X, &desc->x, false},
+                                     {CLATTN_W, &desc->w, true},
+                                     {CLATTN_BIAS, &desc->bias, false},
+                                     {CLATTN_COS_CACHE, &desc->cos_cache, false},
+                                     {CLATTN_SIN_CACHE, &desc->sin_cache, false},
+                                     {CLATTN_POSITION_IDS, &desc->position_ids, false}};
+  return add_projection_inputs(p, inputs, sizeof inputs / sizeof inputs[0], error) &&
+         add_projected(p, CLATTN_Y, v[PROJECTION_h], v[PROJECTION_d], &desc->y, error);
+}
+
+static bool make_three(bench_problem *p, st_error *error)
+{
+  const int64_t *v = p->projection.value, hk = v[PROJECTION_hk];
+  clattn_qkv_desc *desc = &p->qkv_desc;
+  *desc = (clattn_qkv_desc)CLATTN_QKV_DESC_INIT;
+  desc->flags = v[PROJECTION_interleaved] ? CLATTN_ROTARY_INTERLEAVED : 0;
+  desc->rotary_dim = v[PROJECTION_rotary_dim];
+  desc->position_offset = v[PROJECTION_position_offset];
+  const projection_input inputs[] = {{CLATTN_X, &desc->x, false},
+                                     {CLATTN_W_Q, &desc->w_q, true},
+                                     {CLATTN_W_K, &desc->w_k, true},
+                                     {CLATTN_W_V, &desc->w_v, true},
+                                     {CLATTN_BIAS_Q, &desc->bias_q, false},
+                                     {CLATTN_BIAS_K, &desc->bias_k, false},
+                                     {CLATTN_BIAS_V, &desc->bias_v, false},
+                                     {CLATTN_COS_CACHE, &desc->cos_cache, false},
+                                     {CLATTN_SIN_CACHE, &desc->sin_cache, false},
+                                     {CLATTN_POSITION_IDS, &desc->position_ids, false}};
+  return add_projection_inputs(p, inputs, sizeof inputs / sizeof inputs[0], error) &&
+         add_projected(p, CLATTN_Q, v[PROJECTION_h], v[PROJECTION_d], &desc->q, error) &&
+         add_projected(p, CLATTN_K, hk, v[PROJECTION_d], &desc->k, error) &&
+         add_projected(p, CLATTN_V, hk, projection_dv(&p->projection), &desc->v, error);
+}
+
 static bool make_projection(bench_problem *p, st_error *error)
 {
   char id[PROBLEM_VARIANT_BYTES];
   projection_text *t = &p->projection;
-  const int64_t *v = t->value;
   if (!projection_parse(p->text, t, error)) return false;
   drop_projection(t, p->dropped);
   const char *variant = projection_variant(t, id);
   snprintf(p->variant, sizeof p->variant, "%s", variant ? variant : "");
-  const int64_t n = v[PROJECTION_h] * v[PROJECTION_d];
-  const int64_t flat[] = {v[PROJECTION_b], v[PROJECTION_s], n};
-  const int64_t split[] = {v[PROJECTION_b], v[PROJECTION_h], v[PROJECTION_s], v[PROJECTION_d]};
-  const bool is_flat = v[PROJECTION_flat] != 0;
-  p->packs = v[PROJECTION_packed] != 0;
-  p->projection_desc = (clattn_projection_desc)CLATTN_PROJECTION_DESC_INIT;
-  p->projection_desc.flags = v[PROJECTION_interleaved] ? CLATTN_ROTARY_INTERLEAVED : 0;
-  p->projection_desc.rotary_dim = v[PROJECTION_rotary_dim];
-  p->projection_desc.position_offset = v[PROJECTION_position_offset];
-  const double weights = (double)n * (double)v[PROJECTION_e];
-  p->ops = 2.0 * (double)(v[PROJECTION_b] * v[PROJECTION_s]) * weights;
-  p->bytes = weights * (double)clattn_dtype_bytes((clattn_dtype)v[PROJECTION_w_type]);
-  return add_projection_inputs(p, error) && add_output(p, CLATTN_Y, v[PROJECTION_y_type], is_flat ? 3 : 4,
-                                                       is_flat ? flat : split, &p->projection_desc.y, error);
+  p->packs = t->value[PROJECTION_packed] != 0;
+  return bench_is_qkv(p) ? make_three(p, error) : make_one(p, error);
 }
 
 /* ---- both ---- */

@@ -222,8 +222,8 @@ def write_table(path, options, problems, libraries, times, versions, memory):
     with open(path, "w") as out:
         out.write(f"# {cpu_name()}, {options.threads} threads: clattn beside its peers\n\n")
         words = " ".join(options.problem or DEFAULT_SETS)
-        out.write(f"`bench/peers.py --rounds {options.rounds} {words}`, medians; by turns in one run. `x`: how many times "
-                  "as long as clattn a peer takes (the median of the rounds' ratios).\n")
+        out.write(f"`bench/peers.py --rounds {options.rounds} {words}`, medians; by turns in one run. `x`: how many "
+                  "times as long as clattn a peer takes (the median of the rounds' ratios).\n")
         out.write(f"FMA peak {median_of(times.peaks, 'peak_gflops'):.0f} GFLOP/s, reads "
                   f"{median_of(times.peaks, 'read_gbytes'):.1f} GB/s.\n\n")
         for name, about in versions.items():
@@ -245,8 +245,8 @@ def write_memory(out, memory):
     if not memory:
         return
     tokens = sorted({count for by in memory.values() for count in by})
-    out.write("\nMemory that a run takes besides its tensors (PyTorch and onnxruntime: their result included, which each "
-              "run makes anew), 8 heads, D 64, float32, MiB:\n\n| | ")
+    out.write("\nMemory that a run takes besides its tensors (PyTorch and onnxruntime: their result included, which "
+              "each run makes anew), 8 heads, D 64, float32, MiB:\n\n| | ")
     out.write(" | ".join(str(count) for count in tokens) + f" |\n|{'---|' * (len(tokens) + 1)}\n")
     for name, by in memory.items():
         cells = [f"{by[count] / 2**20:.1f}" if count in by else "-" for count in tokens]
@@ -272,6 +272,7 @@ def main():
     every = [*PEERS, CLBLAST]
     parse.add_argument("--peers", default=",".join(every), help="which, by comma: " + ", ".join(every))
     parse.add_argument("--memory", action="store_true", help="measure memory against sequence length, too")
+    parse.add_argument("--no-plots", action="store_true", help="the table alone: needs no matplotlib")
     parse.add_argument("--output", default="peers", metavar="NAME", help="NAME.md, NAME.jsonl, NAME-*.svg (peers)")
     options = parse.parse_args()
     libraries = [CLATTN] + [name for name in options.peers.split(",") if name]
@@ -286,7 +287,9 @@ def main():
     memory = measure_memory(options, libraries) if options.memory else {}
     write_table(options.output + ".md", options, problems, libraries, times, versions, memory)
     write_times(options.output + ".jsonl", problems, times)
-    import peer_plots  # matplotlib takes a second to load, and a table needs none
+    if options.no_plots:
+        return
+    import peer_plots  # what needs matplotlib
     peer_plots.draw(options.output, problems, libraries, times, memory, share_of)
 
 

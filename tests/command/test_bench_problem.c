@@ -38,6 +38,7 @@ static void operations_and_bytes_are_counted(void **state)
       {"sq=2,dk=8,right=9223372036854775807,left=9223372036854775807", 4 * 16, 2 * 16 * 4},
       {"op=projection,b=2,s=3,e=5,h=2,d=4", 6 * 5 * 8, 5 * 8 * 4},
       {"op=projection,s=3,e=5,h=2,d=4,w_type=f16,packed=1,flat=1", 3 * 5 * 8, 5 * 8 * 2},
+      {"op=projection,b=2,s=3,e=5,h=4,hk=2,d=4,dv=6", 6 * 5 * (16 + 8 + 12), 5 * (16 + 8 + 12) * 4},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     bench_problem p = made(cases[i].text);
@@ -70,6 +71,8 @@ static void texts_become_plans(void **state)
       {"op=projection,s=5,e=7,h=2,d=8,rotary=offset,position_offset=3,cache_type=f16", "reference",
        "reference_projection_", ""},
       {"op=projection,s=5,e=7,h=2,d=8,flat=1,packed=1", "reference", "reference_projection_", ""},
+      {"op=projection,s=5,e=7,h=4,d=8,hk=2,bias=1,rotary=offset,w_type=f16", NULL, "_projection_f32f16", ""},
+      {"op=projection,s=5,e=7,h=4,d=8,hk=1,dv=5,packed=1,sliced=1,absent=4", NULL, "_projection_f32", "absent,sliced"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     bench_plan plan;

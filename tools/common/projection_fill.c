@@ -11,7 +11,8 @@ enum { CHUNK = 256 /* numbers that are made at a time */, SPARE_ROWS = 3 /* of t
 static double number(const projection_text *p, int32_t slot, uint64_t *state)
 {
   const double bell = next_number(state);
-  if (slot == CLATTN_W) return bell / sqrt((double)p->value[PROJECTION_e]);
+  if (slot == CLATTN_W || (slot >= CLATTN_W_Q && slot <= CLATTN_W_V))
+    return bell / sqrt((double)p->value[PROJECTION_e]);
   return slot == CLATTN_COS_CACHE || slot == CLATTN_SIN_CACHE ? bell / 3.0 : bell;
 }
 
@@ -39,7 +40,10 @@ static void fill_ids(const projection_text *p, st_tensor *tensor)
 
 bool projection_fill(const projection_text *p, int32_t slot, st_file *file, st_error *error)
 {
-  const int64_t *v = p->value, n = v[PROJECTION_h] * v[PROJECTION_d], rotary = v[PROJECTION_rotary];
+  const int64_t *v = p->value, rotary = v[PROJECTION_rotary];
+  const int64_t q = v[PROJECTION_h] * v[PROJECTION_d], k = v[PROJECTION_hk] * v[PROJECTION_d];
+  const int64_t of_v = v[PROJECTION_hk] * projection_dv(p);
+  const bool alone = v[PROJECTION_hk] == 0, bias = v[PROJECTION_bias] != 0;
   const int64_t half = (v[PROJECTION_rotary_dim] ? v[PROJECTION_rotary_dim] : v[PROJECTION_d]) / 2;
   const bool dense = rotary == PROJECTION_ROTARY_dense;
   const int64_t s = v[PROJECTION_s], first = dense ? v[PROJECTION_b] : v[PROJECTION_position_offset] + s + SPARE_ROWS;
@@ -51,8 +55,14 @@ bool projection_fill(const projection_text *p, int32_t slot, st_file *file, st_e
     int64_t dim[3];
   } tensors[] = {
       {CLATTN_X, true, v[PROJECTION_x_type], 3, {v[PROJECTION_b], s, v[PROJECTION_e]}},
-      {CLATTN_W, true, v[PROJECTION_w_type], 2, {n, v[PROJECTION_e]}},
-      {CLATTN_BIAS, v[PROJECTION_bias] != 0, v[PROJECTION_x_type], 1, {n}},
+      {CLATTN_W, alone, v[PROJECTION_w_type], 2, {q, v[PROJECTION_e]}},
+      {CLATTN_W_Q, !alone, v[PROJECTION_w_type], 2, {q, v[PROJECTION_e]}},
+      {CLATTN_W_K, !alone, v[PROJECTION_w_type], 2, {k, v[PROJECTION_e]}},
+      {CLATTN_W_V, !alone, v[PROJECTION_w_type], 2, {of_v, v[PROJECTION_e]}},
+      {CLATTN_BIAS, alone && bias, v[PROJECTION_x_type], 1, {q}},
+      {CLATTN_BIAS_Q, !alone && bias, v[PROJECTION_x_type], 1, {q}},
+      {CLATTN_BIAS_K, !alone && bias, v[PROJECTION_x_type], 1, {k}},
+      {CLATTN_BIAS_V, !alone && bias, v[PROJECTION_x_type], 1, {of_v}},
       {CLATTN_COS_CACHE, rotary != 0, v[PROJECTION_cache_type], dense ? 3 : 2, {first, dense ? s : half, half}},
       {CLATTN_SIN_CACHE, rotary != 0, v[PROJECTION_cache_type], dense ? 3 : 2, {first, dense ? s : half, half}},
       {CLATTN_POSITION_IDS, rotary == PROJECTION_ROTARY_ids, CLATTN_I64, 2, {v[PROJECTION_b], s}},

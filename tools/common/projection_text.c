@@ -42,6 +42,11 @@ projection_text projection_defaults(void)
 int64_t projection_unsaid(projection_key key) { return keys[key].unsaid; }
 int64_t projection_least(projection_key key) { return keys[key].least; }
 
+int64_t projection_dv(const projection_text *p)
+{
+  return p->value[PROJECTION_dv] ? p->value[PROJECTION_dv] : p->value[PROJECTION_d];
+}
+
 /* What the library would refuse, or what makes two outputs of one element. */
 bool projection_check(const projection_text *p, st_error *error)
 {

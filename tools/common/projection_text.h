@@ -84,13 +84,15 @@ void projection_print(const projection_text *p, char text[PROBLEM_TEXT_BYTES]);
 projection_text projection_defaults(void);
 int64_t projection_unsaid(projection_key key);
 int64_t projection_least(projection_key key);
+int64_t projection_dv(const projection_text *p); /* channels of V's heads: d where dv is unsaid */
 bool projection_check(const projection_text *p, st_error *error);
 
 /* As problem_drop and problem_variant. */
 void projection_drop(projection_text *p, const projection_key *keys, size_t n, char dropped[PROBLEM_TEXT_BYTES]);
 const char *projection_variant(const projection_text *p, char id[PROBLEM_VARIANT_BYTES]);
 
-/* Appends the tensor that the library calls by this slot (CLATTN_X W BIAS COS_CACHE SIN_CACHE POSITION_IDS), dense,
+/* Appends the tensor that the library calls by this slot (CLATTN_X W BIAS COS_CACHE SIN_CACHE POSITION_IDS, and
+ * W_Q BIAS_Q ... with hk), dense,
  * under the slot's text as its name; nothing where the projection has none. The same on every machine, by the seed. */
 bool projection_fill(const projection_text *p, int32_t slot, st_file *file, st_error *error);
 
