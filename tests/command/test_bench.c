@@ -204,6 +204,12 @@ static void test_list(void **state)
   spawned run = SPAWN(true, "bench", "--list", "sq=4", "decode");
   assert_spawned(&run, 0, "sq=4\nhq=32,hk=8,sk=16384,dk=128\n", "");
   spawned_free(&run);
+  /* Weights packed and as they lie: the latter are what every family reads. */
+  run = SPAWN(true, "bench", "--list", "projection");
+  assert_spawned(&run, 0, "op=projection,s=1,e=768,h=12,d=64,packed=1\n", "");
+  assert_holds(run.out, "\nop=projection,s=1,e=768,h=12,d=64\n");
+  assert_holds(run.out, "\nop=projection,s=2048,e=4096,h=32,d=128\n");
+  spawned_free(&run);
   run = SPAWN(true, "bench", "--list", "sq=4,sk=");
   assert_spawned(&run, 1, NULL, "sq=4,sk=");
   spawned_free(&run);
