@@ -25,9 +25,11 @@ static const char *const decode[] = {"hq=32,hk=8,sk=16384,dk=128",
                                      "b=8,hq=8,sk=8192,dk=64,dtype=f16",
                                      NULL};
 
-/* Tokens s, and N = E of a small and of a large model; float32 tokens on packed weights of two types. */
+/* Tokens s, and N = E of a small and of a large model; float32 tokens on packed weights of two types, and on weights as
+ * they lie, which more variants read than panels. */
 #define PROJECTION(s, sizes)                                                                                           \
-  "op=projection,s=" #s "," sizes ",packed=1", "op=projection,s=" #s "," sizes ",w_type=f16,packed=1"
+  "op=projection,s=" #s "," sizes ",packed=1", "op=projection,s=" #s "," sizes ",w_type=f16,packed=1",                 \
+      "op=projection,s=" #s "," sizes
 #define TOKENS(sizes)                                                                                                  \
   PROJECTION(1, sizes), PROJECTION(4, sizes), PROJECTION(16, sizes), PROJECTION(64, sizes), PROJECTION(512, sizes),    \
       PROJECTION(2048, sizes)
@@ -44,7 +46,9 @@ static const struct {
     {"causal", "the same in causal order", causal},
     {"small", "32 x 12 heads of 32 and 64 channels, 77, 128 and 333 tokens", small},
     {"decode", "one query on 8,192 to 32,768 keys, float32 and float16", decode},
-    {"projection", "1 to 2,048 tokens, 768 and 4,096 columns, packed float32 and float16 weights", projection},
+    {"projection",
+     "1 to 2,048 tokens, 768 and 4,096 columns: weights packed, float32 and float16, and float32 as it lies",
+     projection},
     {"long", "16,384 tokens, and 65,536 and 131,072 in causal order: minutes", lengthy},
 };
 enum { SETS = sizeof sets / sizeof sets[0] };

@@ -72,11 +72,15 @@ clattn_status ca_tuning_write(const char *path, const char *text, clattn_report 
 {
   char dir[PATH_BYTES] = ".";
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  const size_t bytes = strlen(text);
+  if (bytes > CA_TUNING_BYTES_MAX)
+    return ca_fail(report, CLATTN_INVALID_VALUE, "tuning file %s: it would have %zu bytes, must be %d at most", path,
+                   bytes, CA_TUNING_BYTES_MAX);
   if (is_there(path) && !is_file(path))
     return ca_fail(report, CLATTN_INVALID_VALUE, "tuning file %s: it is no file that can be replaced", path);
   const int dir_bytes = slash && slash > path ? (int)(slash - path) : 1;
   if (slash) snprintf(dir, sizeof dir, "%.*s", dir_bytes, path);
-  if (!*name || !ca_cache_file_write(dir, name, text, strlen(text)))
+  if (!*name || !ca_cache_file_write(dir, name, text, bytes))
     return ca_fail(report, CLATTN_INVALID_VALUE,
                    "tuning file %s: it cannot be written; CLATTN_TUNING may name another one", path);
   return CLATTN_OK;

@@ -17,7 +17,7 @@ bool ca_tuning_path_default(char *path, size_t capacity);
 clattn_status ca_tuning_read(const char *path, char **text, clattn_report *report);
 
 /* Takes the place of the old file at once, so that a reader sees either whole. Makes the folder where it is missing.
- * @error CLATTN_INVALID_VALUE (it cannot be written) */
+ * @error CLATTN_INVALID_VALUE (it cannot be written, or is too large to be read again) */
 clattn_status ca_tuning_write(const char *path, const char *text, clattn_report *report);
 
 #endif

@@ -172,7 +172,7 @@ CLATTN_API clattn_status clattn_tuning_path(char *path, size_t capacity);
  * class, the others stay. The file is replaced at once, and readers see the old one or the new one, whole; of two
  * writers at the same instant the later one's rows stay.
  * @error CLATTN_INVALID_ARGUMENT, _INVALID_VALUE (a line that is no row; a file that cannot be read or written, or has
- * more than 1 MiB), memory @thread any @since 0.1 */
+ * or would have more than 1 MiB), memory @thread any @since 0.1 */
 CLATTN_API clattn_status clattn_tuning_keep(const char *path, const char *rows, clattn_report *report);
 
 /* Enqueues one run. Bindings name each slot of the plan once; CLATTN_WORKSPACE may be left out (the run then makes

@@ -195,6 +195,33 @@ static void mistakes_are_named(void **state)
   assert_int_equal(CLATTN_INVALID_ARGUMENT, clattn_tuning_path(NULL, 0));
 }
 
+/* A file of the largest size, which contexts read, takes no row more: it stays as it is, and is read still. */
+static void a_full_file_stays_as_it_is(void **state)
+{
+  enum { FULL = 1 << 20 };
+  static const char first[] = "* | * | * | " SMALL_CLASS " | reference_staged_f32\n#";
+  const device_under_test *d = *state;
+  clattn_report report;
+  char *full = calloc(1, FULL + 1), *after = calloc(1, FULL + 2);
+  assert_true(full && after);
+  memset(full, '#', FULL - 1);
+  memcpy(full, first, sizeof first - 1);
+  full[FULL - 1] = '\n';
+  write_rows(full);
+  assert_status(CLATTN_INVALID_VALUE, clattn_tuning_keep(ROWS, "another | * | * | " SMALL_CLASS " | rules", &report),
+                &report);
+  assert_says(&report, "tuning file " ROWS ": it would have ", " bytes, must be 1048576 at most");
+  FILE *file = fopen(ROWS, "rb");
+  assert_non_null(file);
+  assert_int_equal(FULL, fread(after, 1, FULL + 1, file));
+  fclose(file);
+  assert_string_equal(full, after);
+  check_context(d, ROWS, true);
+  free(full);
+  free(after);
+  write_rows("* | * | * | " SMALL_CLASS " | reference_staged_f32\n");
+}
+
 /* Last: the environment is another one from here on. */
 static void without_a_home_there_is_no_default(void **state)
 {
@@ -220,6 +247,7 @@ int main(void)
       cmocka_unit_test(damaged_files_choose_as_far_as_they_can),
       cmocka_unit_test(candidates_are_listed),
       cmocka_unit_test(mistakes_are_named),
+      cmocka_unit_test(a_full_file_stays_as_it_is),
       cmocka_unit_test(without_a_home_there_is_no_default),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "asserts.h"
 #include "spawn.h"
 
 #define UNTOUCHED CLATTN_TEST_SCRATCH "/bench-untouched"
+#define ERRORS CLATTN_TEST_SCRATCH "/bench-errors"
 
 static cJSON *parse(const char *line)
 {
@@ -204,6 +206,12 @@ static void test_list(void **state)
   spawned run = SPAWN(true, "bench", "--list", "sq=4", "decode");
   assert_spawned(&run, 0, "sq=4\nhq=32,hk=8,sk=16384,dk=128\n", "");
   spawned_free(&run);
+  /* Weights packed and as they lie: the latter are what every family reads. */
+  run = SPAWN(true, "bench", "--list", "projection");
+  assert_spawned(&run, 0, "op=projection,s=1,e=768,h=12,d=64,packed=1\n", "");
+  assert_holds(run.out, "\nop=projection,s=1,e=768,h=12,d=64\n");
+  assert_holds(run.out, "\nop=projection,s=2048,e=4096,h=32,d=128\n");
+  spawned_free(&run);
   run = SPAWN(true, "bench", "--list", "sq=4,sk=");
   assert_spawned(&run, 1, NULL, "sq=4,sk=");
   spawned_free(&run);
@@ -323,6 +331,24 @@ static void test_start_table(void **state)
   remove_empty_folder();
 }
 
+/* Without stdin and stdout the pipe of a call gets their numbers: the calls are made, and their table is what cannot be
+ * written. */
+static void test_start_without_stdout(void **state)
+{
+  (void)state;
+  char said[1024];
+  make_folder();
+  const int status = system("'" CLATTN_COMMAND_FILE "' bench --start --rounds 1 --variant reference sq=4,dk=16 "
+                            "<&- >&- 2>'" ERRORS "'");
+  FILE *file = fopen(ERRORS, "rb");
+  assert_non_null(file);
+  said[fread(said, 1, sizeof said - 1, file)] = '\0';
+  fclose(file);
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+  assert_holds(said, "clattn bench --start: writing to stdout failed");
+  remove_empty_folder();
+}
+
 /* The child's complaint is told, and the folders go. */
 static void test_start_fails(void **state)
 {
@@ -342,10 +368,19 @@ int main(int argc, char **argv)
 {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_json),          cmocka_unit_test(test_table),       cmocka_unit_test(test_placement),
-      cmocka_unit_test(test_help),          cmocka_unit_test(test_sets),        cmocka_unit_test(test_refusals),
-      cmocka_unit_test(test_refused_plans), cmocka_unit_test(test_turns),       cmocka_unit_test(test_list),
-      cmocka_unit_test(test_start),         cmocka_unit_test(test_start_table), cmocka_unit_test(test_start_fails),
+      cmocka_unit_test(test_json),
+      cmocka_unit_test(test_table),
+      cmocka_unit_test(test_placement),
+      cmocka_unit_test(test_help),
+      cmocka_unit_test(test_sets),
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_refused_plans),
+      cmocka_unit_test(test_turns),
+      cmocka_unit_test(test_list),
+      cmocka_unit_test(test_start),
+      cmocka_unit_test(test_start_table),
+      cmocka_unit_test(test_start_fails),
+      cmocka_unit_test(test_start_without_stdout),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -123,6 +123,29 @@ static void a_failed_write_leaves_the_old_file(void **state)
   free(text);
 }
 
+/* What no reader would take is not written, up to the byte. */
+static void what_is_too_large_leaves_the_old_file(void **state)
+{
+  (void)state;
+  clattn_report report = {.status = CLATTN_OK};
+  char *text = NULL, *large = calloc(1, CA_TUNING_BYTES_MAX + 2);
+  assert_non_null(large);
+  memset(large, '#', CA_TUNING_BYTES_MAX + 1);
+  assert_status(CLATTN_OK, ca_tuning_write(FILE_NAME, "old\n", &report), &report);
+  assert_status(CLATTN_INVALID_VALUE, ca_tuning_write(FILE_NAME, large, &report), &report);
+  assert_says(&report, "tuning file " FILE_NAME ": it would have 1048577 bytes, must be 1048576 at most");
+  report = (clattn_report){.status = CLATTN_OK};
+  assert_status(CLATTN_OK, ca_tuning_read(FILE_NAME, &text, &report), &report);
+  assert_string_equal("old\n", text);
+  free(text);
+  large[CA_TUNING_BYTES_MAX] = '\0';
+  assert_status(CLATTN_OK, ca_tuning_write(FILE_NAME, large, &report), &report);
+  assert_status(CLATTN_OK, ca_tuning_read(FILE_NAME, &text, &report), &report);
+  assert_string_equal(large, text);
+  free(text);
+  free(large);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -131,6 +154,7 @@ int main(void)
       cmocka_unit_test(damage_is_read_or_told),
       cmocka_unit_test(only_files_are_read_and_replaced),
       cmocka_unit_test(a_failed_write_leaves_the_old_file),
+      cmocka_unit_test(what_is_too_large_leaves_the_old_file),
   };
   return cmocka_run_group_tests(tests, NULL, clean);
 }

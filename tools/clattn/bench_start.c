@@ -120,8 +120,10 @@ static void become_first_call(const bench_request *request, const char *text, co
   argv[n++] = begin;
   argv[n++] = text;
   argv[n] = NULL;
-  dup2(out, STDOUT_FILENO);
-  close(out);
+  if (out != STDOUT_FILENO) { /* which a pipe may be where the command began with it closed */
+    dup2(out, STDOUT_FILENO);
+    close(out);
+  }
   signal(SIGINT, SIG_DFL);
   signal(SIGTERM, SIG_DFL);
   snprintf(begin, sizeof begin, "%.6f", bench_clock_ms());
@@ -130,23 +132,35 @@ static void become_first_call(const bench_request *request, const char *text, co
   _exit(EXIT_FAILED);
 }
 
-/* Runs it; its line of JSON, or NULL after a complaint, mostly the child's own. */
-static cJSON *first_call(const bench_request *request, const char *text, const char *folder)
+/* Its process, with an end of the pipe that its line comes from; -1 after a complaint. */
+static pid_t begin_call(const bench_request *request, const char *text, const char *folder, int *answer)
 {
-  int ends[2], state = 0;
-  char answer[ANSWER_BYTES] = "";
+  int ends[2];
   fflush(stdout);
-  const pid_t child = pipe(ends) == 0 ? fork() : -1;
-  if (child < 0) {
-    complain(verb, "a process cannot be started: %s", strerror(errno));
-    return NULL;
+  if (pipe(ends) != 0) {
+    complain(verb, "no pipe for a process: %s", strerror(errno));
+    return -1;
   }
+  const pid_t child = fork();
+  if (child < 0) complain(verb, "a process cannot be started: %s", strerror(errno));
+  if (child < 0) close(ends[0]);
   if (child == 0) {
     close(ends[0]);
     become_first_call(request, text, folder, ends[1]);
   }
   close(ends[1]);
-  FILE *from = fdopen(ends[0], "r");
+  *answer = ends[0];
+  return child;
+}
+
+/* Runs it; its line of JSON, or NULL after a complaint, mostly the child's own. */
+static cJSON *first_call(const bench_request *request, const char *text, const char *folder)
+{
+  int end, state = 0;
+  char answer[ANSWER_BYTES] = "";
+  const pid_t child = begin_call(request, text, folder, &end);
+  if (child < 0) return NULL;
+  FILE *from = fdopen(end, "r");
   const bool read = from && fgets(answer, sizeof answer, from);
   if (from) fclose(from);
   while (waitpid(child, &state, 0) < 0 && errno == EINTR) continue;
