@@ -1,10 +1,13 @@
 /* clattn bench: its options, what it prints, what it refuses, first calls, turns. No time is asserted. */
 #include <cjson/cJSON.h>
+#include <dirent.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "asserts.h"
@@ -349,6 +352,35 @@ static void test_start_without_stdout(void **state)
   remove_empty_folder();
 }
 
+static void await_something_in(const char *path)
+{
+  static const struct timespec pause = {0, 10 * 1000 * 1000};
+  for (int found = 0; found <= 2; nanosleep(&pause, NULL)) {
+    DIR *entries = opendir(path);
+    assert_non_null(entries);
+    for (found = 0; readdir(entries);) found++;
+    closedir(entries);
+  }
+}
+
+/* The rounds end with the call that runs, not after all of them, and the folders go. */
+static void test_start_stops(void **state)
+{
+  (void)state;
+  static const int signals[] = {SIGTERM, SIGHUP, SIGINT};
+  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+    conversation c;
+    make_folder();
+    conversation_begin(
+        &c, (const char *const[]){"bench", "--start", "--rounds", "9", "--variant", "reference", "sq=4,dk=16", NULL});
+    await_something_in(folder);
+    assert_int_equal(0, kill(c.child, signals[i]));
+    assert_null(fgets(c.line, sizeof c.line, c.from));
+    assert_int_equal(1, conversation_end(&c));
+    remove_empty_folder();
+  }
+}
+
 /* The child's complaint is told, and the folders go. */
 static void test_start_fails(void **state)
 {
@@ -381,6 +413,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_start_table),
       cmocka_unit_test(test_start_fails),
       cmocka_unit_test(test_start_without_stdout),
+      cmocka_unit_test(test_start_stops),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

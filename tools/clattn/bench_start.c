@@ -98,6 +98,66 @@ static void remove_tree(const char *path)
   remove(path);
 }
 
+/* ---- an end from outside ---- */
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+enum { SIGNALS = sizeof signals / sizeof signals[0] };
+static struct sigaction signals_before[SIGNALS];
+static volatile sig_atomic_t stopped_by;   /* the signal that came */
+static volatile sig_atomic_t running_call; /* its process; 0: none runs */
+
+static void stop_calls(int number)
+{
+  const int code = errno;
+  stopped_by = number;
+  if (running_call) kill((pid_t)running_call, number);
+  errno = code;
+}
+
+/* From here to restore_signals they end the call that runs, and no other one begins. What is ignored stays so (nohup).
+ */
+static void catch_signals(void)
+{
+  struct sigaction action = {.sa_handler = stop_calls, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  for (int i = 0; i < SIGNALS; i++) sigaddset(&action.sa_mask, signals[i]);
+  for (int i = 0; i < SIGNALS; i++) {
+    sigaction(signals[i], NULL, &signals_before[i]);
+    if (signals_before[i].sa_handler != SIG_IGN) sigaction(signals[i], &action, NULL);
+  }
+}
+
+static void restore_signals(void)
+{
+  for (int i = 0; i < SIGNALS; i++) sigaction(signals[i], &signals_before[i], NULL);
+}
+
+/* Forks; a signal that comes meanwhile waits until it is known whom it is passed on to. */
+static pid_t fork_call(void)
+{
+  sigset_t all, before;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, &before);
+  const pid_t child = fork();
+  const int code = errno;
+  if (child == 0) restore_signals();
+  if (child > 0) running_call = (sig_atomic_t)child;
+  sigprocmask(SIG_SETMASK, &before, NULL);
+  errno = code;
+  return child;
+}
+
+/* The child's end, as waitpid tells it. No signal is passed on to a number that another process may have by then. */
+static int await_call(pid_t child)
+{
+  int state = 0;
+  siginfo_t end;
+  while (waitid(P_PID, (id_t)child, &end, WEXITED | WNOWAIT) < 0 && errno == EINTR) continue;
+  running_call = 0;
+  while (waitpid(child, &state, 0) < 0 && errno == EINTR) continue;
+  return state;
+}
+
 /* ---- the process that measures ---- */
 
 /* In the child: its caches lie in the folder, its output goes into the pipe. */
@@ -124,8 +184,6 @@ static void become_first_call(const bench_request *request, const char *text, co
     dup2(out, STDOUT_FILENO);
     close(out);
   }
-  signal(SIGINT, SIG_DFL);
-  signal(SIGTERM, SIG_DFL);
   snprintf(begin, sizeof begin, "%.6f", bench_clock_ms());
   execvp(argv[0], (char *const *)(uintptr_t)argv);
   complain(verb, "%s: cannot be started: %s", argv[0], strerror(errno));
@@ -141,7 +199,7 @@ static pid_t begin_call(const bench_request *request, const char *text, const ch
     complain(verb, "no pipe for a process: %s", strerror(errno));
     return -1;
   }
-  const pid_t child = fork();
+  const pid_t child = fork_call();
   if (child < 0) complain(verb, "a process cannot be started: %s", strerror(errno));
   if (child < 0) close(ends[0]);
   if (child == 0) {
@@ -156,16 +214,18 @@ static pid_t begin_call(const bench_request *request, const char *text, const ch
 /* Runs it; its line of JSON, or NULL after a complaint, mostly the child's own. */
 static cJSON *first_call(const bench_request *request, const char *text, const char *folder)
 {
-  int end, state = 0;
+  int end;
   char answer[ANSWER_BYTES] = "";
   const pid_t child = begin_call(request, text, folder, &end);
   if (child < 0) return NULL;
+  /* Where a signal ends it, the line's end is that of the compilers that the driver started, too: nothing is written
+   * into the folder any more when it is removed. */
   FILE *from = fdopen(end, "r");
   const bool read = from && fgets(answer, sizeof answer, from);
   if (from) fclose(from);
-  while (waitpid(child, &state, 0) < 0 && errno == EINTR) continue;
+  const int state = await_call(child);
   if (WIFEXITED(state) && WEXITSTATUS(state) == EXIT_DONE && read) return cJSON_Parse(answer);
-  if (WIFSIGNALED(state)) complain(verb, "%s: the first call ended by signal %d", text, WTERMSIG(state));
+  if (WIFSIGNALED(state) && !stopped_by) complain(verb, "%s: the first call ended by signal %d", text, WTERMSIG(state));
   return NULL;
 }
 
@@ -204,7 +264,7 @@ static bool call_round(const bench_request *request, calls *c, int round, progre
   bool good = true;
   for (int warm = 0; warm < 2 && good; warm++) {
     progress_show(bar, c->text);
-    good = call_once(request, c, warm, round, folder);
+    good = call_once(request, c, warm, round, folder) && !stopped_by;
     progress_advance(bar);
   }
   remove_tree(folder);
@@ -258,15 +318,16 @@ int bench_start(const bench_request *request)
     complain(verb, "no memory for the times of %d problems", request->n_texts);
     return EXIT_FAILED;
   }
-  /* The child hears the interrupt, too; the folder is removed when it ended. */
-  signal(SIGINT, SIG_IGN);
-  signal(SIGTERM, SIG_IGN);
   bool good = true;
+  catch_signals();
   progress_begin(&bar, 2 * request->rounds * request->n_texts);
   for (int i = 0; i < request->n_texts; i++) all[i].text = request->texts[i];
   for (int round = 0; round < request->rounds && good; round++)
     for (int i = 0; i < request->n_texts && good; i++) good = call_round(request, &all[i], round, &bar);
   progress_end(&bar);
+  restore_signals();
+  if (stopped_by) complain(verb, "stopped by signal %d", (int)stopped_by);
+  good = good && !stopped_by;
   if (good) tell_all(request, all);
   free(all);
   return flush_output(verb) && good ? EXIT_DONE : EXIT_FAILED;
