@@ -12,7 +12,7 @@
  * P_ROWS     tokens of a register tile, 6
  * P_VECTORS  vectors of columns of a register tile; P_ROWS * P_VECTORS + P_VECTORS + 1 registers
  * P_WEIGHT   type of w: each is a program
- * P_TILE     tokens of a tile at most
+ * P_TILE     tokens of a tile at most, a multiple of P_ROWS
  * P_COLUMNS  columns of a range at most; where heads rotate they are whole
  * P_DEPTH    inner dimension of a block; a sum is taken block by block, since its rounding grows with its length
  * Private memory: 4 P_TILE (P_DEPTH + P_COLUMNS + 2 PANEL) bytes and a little. Work-groups of one; no barriers. The
@@ -28,6 +28,10 @@
 
 #if !defined(P_ROWS) || !defined(P_VECTORS) || !defined(P_TILE) || !defined(P_COLUMNS) || !defined(P_DEPTH)
 #error "P_ROWS, P_VECTORS, P_TILE, P_COLUMNS or P_DEPTH is missing"
+#endif
+
+#if P_TILE % P_ROWS
+#error "P_TILE is no multiple of P_ROWS, to which the tokens of a tile are rounded up"
 #endif
 
 #define PANEL (P_LANES * P_VECTORS)
@@ -97,7 +101,7 @@ CA_APART void multiply_panel(rows tokens, int count, const ca_weight *panel, int
                              float *restrict output, int width)
 {
   const uchar *next = (const uchar *)(panel + depth * PANEL);
-  const int fetching = count > P_ROWS || FETCHING_GROUPS == 1 ? FETCHING_GROUPS : 0;
+  const int fetching = count > (FETCHING_GROUPS == 1 ? 0 : P_ROWS) ? FETCHING_GROUPS : 0;
   for (int i = 0, group = 0, now; i < count; i += now, group++, next += depth * FETCHES * LINE_BYTES) {
     const rows at = {tokens.at + i * tokens.stride, tokens.stride};
     const int line = group < fetching ? LINE_BYTES : 0;

@@ -84,7 +84,6 @@ static long lse_at(const ca_attention_args *args, int b, int h, int i)
   return args->lse.offset + b * args->lse.stride[0] + h * args->lse.stride[1] + i * args->lse.stride[2];
 }
 
-/* Element n of the product x w^T in row (b, s), with its bias; from x and w, or from the finished product. */
 /* Where row n of w begins. */
 static long weights_row(const ca_projection_args *args, int n)
 {
@@ -92,6 +91,7 @@ static long weights_row(const ca_projection_args *args, int n)
   return args->w.offset + (long)(n / args->panel) * args->e * args->panel + n % args->panel;
 }
 
+/* Element n of the product x w^T in row (b, s), with its bias; from x and w, or from the finished product. */
 static ca_real projected(const ca_projection_args *args, __global const uchar *x, __global const uchar *w,
                        __global const float *product, __global const uchar *bias, int b, int s, int n)
 {

@@ -55,7 +55,7 @@ CA_APART void load_weights(const ca_projection_args *args, __global const uchar 
   const bool in_place = args->w.stride[1] == 1 && depth % P_LANES == 0;
   for (int i = 0; i < P_ROWS; i++, room += DEPTH) {
     __global const ca_weight *from = (__global const ca_weight *)w + args->w.offset + e * args->w.stride[1] +
-                                  min(n + i, args->h * args->d - 1) * args->w.stride[0];
+                                     min(n + i, args->h * args->d - 1) * args->w.stride[0];
     row[i] = in_place ? (const ca_weight *)(size_t)from : room;
     if (in_place) continue;
     for (int c = 0; c < depth; c++) room[c] = from[c * args->w.stride[1]];
@@ -81,8 +81,8 @@ CA_WITHIN float4 add_lanes(const float *vectors)
 /* sums[t * P_ROWS + i] = row i times token t over a block, for `count` tokens. `ahead` elements from here are the rows
  * that come next. */
 #define MULTIPLY(count)                                                                                                \
-  CA_APART void multiply_##count(const ca_weight *const row[P_ROWS], int depth, long ahead, const float *restrict tokens, \
-                                 int width, float *restrict sums)                                                      \
+  CA_APART void multiply_##count(const ca_weight *const row[P_ROWS], int depth, long ahead,                            \
+                                 const float *restrict tokens, int width, float *restrict sums)                        \
   {                                                                                                                    \
     for (int from = 0, end; from < depth; from = end) {                                                                \
       vec sum[count][P_ROWS];                                                                                          \
@@ -93,7 +93,7 @@ CA_WITHIN float4 add_lanes(const float *vectors)
         CA_UNROLL for (int t = 0; t < count; t++) x[t] = vec_load(tokens + t * width + e);                             \
         CA_UNROLL for (int i = 0; i < P_ROWS; i++)                                                                     \
         {                                                                                                              \
-          const vec w = CA_WEIGHTS(row[i] + e);                                                                           \
+          const vec w = CA_WEIGHTS(row[i] + e);                                                                        \
           CA_FETCH(row[i] + e + ahead, 0);                                                                             \
           CA_UNROLL for (int t = 0; t < count; t++) sum[t][i] = fma(w, x[t], sum[t][i]);                               \
         }                                                                                                              \

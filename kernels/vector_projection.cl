@@ -69,6 +69,10 @@ CA_APART void multiply_block(rows w, int depth, const float *restrict tokens, bo
 {
   const int half_way = depth / 2;
   vec sum[P_ROWS][P_VECTORS], half_sum[P_ROWS][P_VECTORS];
+  if (depth == 0) { /* no channel at all: neither w nor the tokens have an element */
+    for (int i = 0; i < P_ROWS * TOKENS; i += P_LANES) vec_store(output + i, (vec)(0.0f));
+    return;
+  }
   CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++) sum[i][v] = (vec)(0.0f);
   for (int e = 0; e < half_way; e++, tokens += TOKENS) CA_MULTIPLY(P_ROWS, tokens, w.at[i * w.stride + e])
   CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)

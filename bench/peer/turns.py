@@ -65,7 +65,7 @@ def seconds_of(run, times):
 def time_once(run):
     """Milliseconds of a run: the mean over a turn, after one that wakes up threads and is not counted."""
     first = seconds_of(run, 1)
-    if measures_memory():
+    if measures_memory() or first > 10 * SECONDS_OF_A_TURN:
         return 1e3 * first
     times = max(1, min(1000, int(SECONDS_OF_A_TURN / max(first, 1e-6))))
     return 1e3 * seconds_of(run, times) / times

@@ -33,21 +33,20 @@ static void copy_element(char *to, const char *from, size_t bytes)
     memcpy(to, from, sizeof(uint16_t));
 }
 
-/* Element [n][e] of the host's goes to panel n / columns, place [e][n % columns]; places past the last row are zero. */
+/* Element [n][e] of the host's goes to panel n / columns, place [e][n % columns]; places past the last row are zero. A
+ * few channels of all rows at a time, so that what is fetched of a row is used. */
 static void pack_panels(const ca_tensor *w, const void *host, int32_t columns, void *packed)
 {
+  enum { CHANNELS = 16 };
   const size_t bytes = ca_dtype_bytes(w->dtype);
   const int64_t n = w->dim[0], e = w->dim[1];
-  char *to = packed;
+  memset(packed, 0, (size_t)(ca_divide_up(n, columns) * columns * e) * bytes);
   for (int64_t first = 0; first < n; first += columns)
-    for (int64_t j = 0; j < e; j++, to += (size_t)columns * bytes)
-      for (int64_t i = 0; i < columns; i++) {
-        if (first + i >= n)
-          memset(to + (size_t)i * bytes, 0, bytes);
-        else
-          copy_element(to + (size_t)i * bytes,
-                       (const char *)host + (size_t)((first + i) * w->stride[0] + j * w->stride[1]) * bytes, bytes);
-      }
+    for (int64_t from = 0; from < e; from += CHANNELS)
+      for (int64_t i = first; i < first + columns && i < n; i++)
+        for (int64_t j = from; j < from + CHANNELS && j < e; j++)
+          copy_element((char *)packed + (size_t)(first * e + j * columns + i - first) * bytes,
+                       (const char *)host + (size_t)(i * w->stride[0] + j * w->stride[1]) * bytes, bytes);
 }
 
 /* Bytes of the weights on the device; false: more than its largest buffer. */

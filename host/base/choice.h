@@ -40,8 +40,7 @@ typedef struct ca_choice {
   uint32_t n_launches;
   ca_launch launch[CA_MAX_LAUNCHES];
   size_t workspace_bytes; /* dense [B,HQ,SQ,SK] of real_bytes for the stages; [B*S,N] of the widest part for
-                             clblast; partial results
-                             [B,HQ,SQ,parts]; else 0 */
+                             clblast; partial results [B,HQ,SQ,parts]; else 0 */
   int32_t parts;          /* of a row's keys, with a partial result each; 0: no such split */
   size_t real_bytes;      /* of a number of the computation: 4, or 8 where it is done in double */
   bool tuned;             /* chosen by a tuned row */

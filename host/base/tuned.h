@@ -2,8 +2,7 @@
  * each, in a tuning file or built in (host/plan/tuned.def):
  *
  *   DEVICE | DRIVER | PLATFORM VERSION | CLASS | KIND
- *   pthread-EPYC | 3.1 | OpenCL 3.0 | attention f32 heads=8 group=1 sq=1024 sk=1024 dk=64 dv=64 |
- * vector_attention_f32_l16t6x4
+ *   pthread-EPYC | 3.1 | OpenCL 3.0 | attention f32 heads=8 sq=77 sk=77 dk=64 dv=64 | vector_attention_f32_l16t5x5
  *
  * A star in the first three stands for any text. The class is the operation, the types as variant ids have them, and
  * sizes, those that are 0 left out. The kind is a variant's (names.h), or "rules": the rules choose as well as any

@@ -82,7 +82,7 @@ ca_launch *ca_plan_launch(ca_choice *choice, ca_stage stage, const char *source,
                           size_t group_size, size_t local_memory_bytes);
 
 /* How many parts from `first` on have weights of one type, for kernels that are compiled for it; an absent part is like
- * any. The type; 0 for an absent part. */
+ * those before it. The type; 0 for an absent part. */
 int ca_plan_parts_alike(const ca_problem *problem, int first);
 int32_t ca_plan_weight_type(const ca_problem *problem, int part);
 

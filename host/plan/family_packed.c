@@ -7,7 +7,7 @@
 #include "arith.h"
 #include "family.h"
 
-#define TILE_TOKENS 128 /* that a work-item takes at a time */
+#define TILE_TOKENS 132 /* that a work-item takes at a time */
 #define FEW_TOKENS 64
 #define FAIR_COLUMNS 256  /* of a work-item */
 #define MOST_COLUMNS 512  /* of a work-item where heads rotate, which are whole then: no head is wider */
@@ -25,28 +25,29 @@ int32_t ca_plan_panel(const ca_tile *tile, const ca_facts *facts, int32_t dtype,
 {
   char text[48];
   tile_text(tile, text);
-  const char *named = variant ? strrchr(variant, '_') : NULL;
+  const char *named = variant ? strstr(variant, "_l") : NULL; /* a tile, or the beginning of one */
   const bool suits = facts->type == CA_DEVICE_CPU && dtype != CLATTN_F64;
-  const bool this_tile = named && strcmp(named + 1, text) == 0;
   const bool own_width = facts->native_width_f32 == (uint64_t)tile->depth;
-  const bool another = named && named[1] == 'l' && !this_tile;
-  return suits && !another && (this_tile || own_width) ? panel_of(tile) : 0;
+  const bool wanted = named ? strncmp(named + 1, text, strlen(named + 1)) == 0 : own_width;
+  return suits && wanted ? panel_of(tile) : 0;
 }
 
+/* Whether the weights are this tile's panels; what has no columns has none. Rows alone are another family's matter. */
 static bool has_panels(const ca_question *question, char reason[CA_REASON_BYTES])
 {
-  const ca_problem *problem = question->problem;
+  const ca_projection_problem *p = &question->problem->projection;
   const int32_t panel = panel_of(&question->tile);
-  for (int i = 0; i < problem->projection.n_parts; i++) {
-    const ca_projection_part *part = &problem->projection.part[i];
-    if (!problem->tensor[part->w].present || part->panel == panel) continue;
+  bool some = question->forced;
+  for (int i = 0; i < p->n_parts; i++) some = some || p->part[i].panel;
+  for (int i = 0; i < p->n_parts; i++) {
+    const ca_projection_part *part = &p->part[i];
+    if (!ca_projection_width(part) || part->panel == panel) continue;
     if (part->panel)
       return ca_refuse(reason, "%s is packed in panels of %" PRId32 " columns, the tile wants %" PRId32,
                        ca_slot_text(part->w), part->panel, panel);
-    return question->forced ? ca_refuse(reason, "%s is not packed (clattn_weights_create)", ca_slot_text(part->w))
-                            : false;
+    return some ? ca_refuse(reason, "%s is not packed (clattn_weights_create)", ca_slot_text(part->w)) : false;
   }
-  return true;
+  return some;
 }
 
 /* Columns of a work-item: few tokens read a panel from its beginning to its end; many read x again for each range, so

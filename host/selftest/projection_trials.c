@@ -39,6 +39,7 @@ static const projection_row projection[] = {
     {1, 97, 47, 2, 16, CLATTN_F64, .bias = true, .rotary = ROTARY_IDS},
     {1, 1, 64, 2, 64, .bias = true, .rotary = ROTARY_OFFSET, .offset = 9, .by_family = true},
     {1, 130, 300, 5, 64, .bias = true, .by_family = true},
+    {1, 256, 260, 1, 66, CLATTN_F16, CLATTN_F32, .bias = true, .by_family = true},
     {1, 97, 33, 3, 16, .hk = 1, .dv = 9, .bias = true, .rotary = ROTARY_OFFSET, .rotary_dim = 6, .by_family = true},
     {2, 49, 18, 4, 12, .hk = 2, .dv = 12, .rotary = ROTARY_IDS, .layout = CA_TRIAL_PACKED, .by_family = true},
     {1, 1, 65, 9, 64, .hk = 3, .dv = 64, .rotary = ROTARY_OFFSET, .offset = 5, .packed = true, .by_family = true},

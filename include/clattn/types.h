@@ -226,7 +226,9 @@ typedef struct clattn_qkv_desc {
   }
 
 /* Weights that are used many times: packed once, in the layout of the variant that will read them: panels on CPU
- * devices, which makes their projections faster for any number of tokens, dense rows elsewhere and for float64. */
+ * devices with vectors of 4, 8 or 16 floats, which makes projections faster for any number of tokens, dense rows
+ * elsewhere, for float64, and where a selftest found the kernels of panels wrong. Panels are read by the families
+ * `packed` and `reference` alone: whoever wants another one for the projection names it here too. */
 typedef struct clattn_weights_desc {
   uint32_t struct_size, flags; /* flags: zero */
   clattn_tensor w;             /* [N,E]: any float type; strides describe the host array */

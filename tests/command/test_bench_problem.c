@@ -163,7 +163,7 @@ static void sets_are_problems(void **state)
               {"causal", "hq=8,sq=1024,dk=64,causal=1", 8},
               {"small", "b=32,hq=12,sq=333,dk=32", 6},
               {"decode", "hq=32,hk=8,sk=16384,dk=128,dtype=f16", 6},
-              {"projection", "op=projection,s=16,e=4096,h=32,d=128,w_type=f16,packed=1", 24},
+              {"projection", "op=projection,s=16,e=4096,h=32,d=128,w_type=f16,packed=1", 36},
               {"long", "hq=8,sq=65536,dk=64,causal=1", 3}};
   enum { SETS = sizeof sets / sizeof sets[0] };
   for (size_t i = 0; i < SETS; i++) {

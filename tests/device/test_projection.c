@@ -15,6 +15,7 @@ enum { LADDER = sizeof ladder / sizeof ladder[0] };
 static const char *refusal_of_clblast(const projection_case *c)
 {
   const bool w_is_rows = c->w_layout != LAYOUT_SPREAD && c->w_layout != LAYOUT_REVERSED;
+  if (c->e == TESTER_EMPTY) return "E is 0, CLBlast wants at least 1";
   if (c->x_type > CLATTN_F32) return "must be f32";
   if (c->x_layout != LAYOUT_DENSE) return "the rows of x do not lie at one distance";
   if (!c->packed && c->w_type > CLATTN_F32) return "must be f32";
@@ -71,6 +72,17 @@ static void test_sizes(void **state)
         &(projection_case){.b = 2, .s = ladder[LADDER - 1 - i], .e = ladder[i], .h = 2, .d = ladder[(i * 5) % LADDER]});
   }
   run(state, &(projection_case){.s = 3, .e = 2049, .h = 2, .d = 8});
+}
+
+/* A width of 0: y is the bias, rotated. Weights without an element cannot be packed. */
+static void test_no_channels(void **state)
+{
+  static const int64_t tokens[] = {1, 5, 130};
+  for (size_t i = 0; i < sizeof tokens / sizeof tokens[0] && !is_family("packed"); i++) {
+    run(state, &(projection_case){.s = tokens[i], .e = TESTER_EMPTY, .h = 2, .d = 17});
+    run(state, &(projection_case){
+                   .b = 2, .s = tokens[i], .e = TESTER_EMPTY, .h = 3, .d = 8, .bias = true, .rotary = ROTARY_OFFSET});
+  }
 }
 
 static void test_weight_types(void **state)
@@ -289,6 +301,12 @@ static void test_panels(void **state)
   run(state, &(projection_case){.s = 193, .e = 257, .h = 1, .d = 65, .bias = true});
   run(state, &(projection_case){.b = 3, .s = 131, .e = 129, .h = 2, .d = 63, .x_layout = LAYOUT_GAPS});
   run(state, &(projection_case){.b = 2, .s = 8, .e = 130, .h = 1, .d = 48, .x_type = CLATTN_F16, .bias = true});
+  /* Whole tiles of tokens that are copied, and one token less or more. */
+  for (int64_t s = 255; s <= 257; s++) {
+    run(state, &(projection_case){.s = s, .e = 300, .h = 1, .d = 64, .x_type = CLATTN_F16});
+    run(state, &(projection_case){.b = 2, .s = s, .e = 33, .h = 1, .d = 17, .x_layout = LAYOUT_GAPS, .bias = true});
+  }
+  run(state, &(projection_case){.s = 512, .e = 257, .h = 1, .d = 65, .x_type = CLATTN_BF16});
   const bool narrow = is_family("vector") || is_family("skinny"); /* no head that rotates is wider than a work-item */
   for (size_t i = 0; i < sizeof heads / sizeof heads[0] && (!narrow || heads[i] <= 256); i++)
     run(state, &(projection_case){.b = 2,
@@ -317,6 +335,6 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_layouts),     cmocka_unit_test(test_rotary),     cmocka_unit_test(test_one_token),
       cmocka_unit_test(test_many_groups), cmocka_unit_test(test_far_apart),  cmocka_unit_test(test_every_mixture),
       cmocka_unit_test(test_long_sums),   cmocka_unit_test(test_few_tokens), cmocka_unit_test(test_few_tokens_blocks),
-      cmocka_unit_test(test_panels)};
+      cmocka_unit_test(test_panels),      cmocka_unit_test(test_no_channels)};
   return cmocka_run_group_tests(tests, device_setup, device_teardown);
 }

@@ -96,7 +96,7 @@ static void draw_parts(random_state *r, projection_text *p)
 
 projection_text projection_draw(random_state *r, const char *variant)
 {
-  static const int64_t tokens[] = {1, 2, 3, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 128, 131};
+  static const int64_t tokens[] = {1, 2, 3, 5, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 128, 131, 255, 256, 257};
   static const int64_t widths[] = {1, 2, 7, 15, 16, 17, 31, 32, 33, 64, 100, 127, 128, 129, 255, 256, 257, 300};
   static const int64_t heads[] = {1, 3, 8, 15, 16, 17, 32, 33, 63, 64, 65, 96, 127, 128, 129, 256, 300, 512};
   projection_text p = projection_defaults();

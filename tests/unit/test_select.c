@@ -473,6 +473,9 @@ static void weights_go_into_panels_on_cpus(void **state)
                {&wide, "packed_projection_f32", CLATTN_F32, 64},
                {&wide, "packed_projection_f32_l8t6x2", CLATTN_F32, 16},
                {&wide, "packed_projection_f32f16_l4t6x2", CLATTN_F16, 8},
+               {&wide, "packed_projection_f32_l8", CLATTN_F32, 16},
+               {&wide, "packed_projection_f32_l", CLATTN_F32, 64},
+               {&wide, "packed_projection_f32_l3", CLATTN_F32, 0},
                {&wide, "vector", CLATTN_F32, 0},
                {&wide, "tiled_projection_f32_m32n32k16", CLATTN_F32, 0}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -486,8 +489,8 @@ static void packed_weights_choose_the_family(void **state)
 {
   (void)state;
   const ca_facts facts = facts_of("pocl-avx512");
-  /* Few tokens: a panel for each work-item; many: 256 columns and 128 tokens at most, while each core has six. */
-  static const int64_t cases[][2] = {{1, 9}, {64, 9}, {65, 9}, {129, 18}, {512, 12}, {4096, 96}};
+  /* Few tokens: a panel for each work-item; many: 256 columns and 132 tokens at most, while each core has six. */
+  static const int64_t cases[][2] = {{1, 9}, {64, 9}, {132, 9}, {133, 18}, {512, 12}, {4096, 96}};
   assert_int_equal(2, facts.compute_units);
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     ca_problem p = projection(1, cases[i][0], 576, 9, 64, CLATTN_F16);

@@ -344,6 +344,22 @@ static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
   assert_string_equal(problem.variant, chosen(&problem, &facts).id);
 }
 
+/* q and k of one x, in panels of these columns. */
+static ca_problem two_parts(int32_t q_panel, int32_t k_panel)
+{
+  ca_problem problem = projection(1, 8, 64, 2, 64, CLATTN_F32);
+  ca_projection_part *part = problem.projection.part;
+  part[0].panel = q_panel;
+  part[1] = part[0];
+  part[1].panel = k_panel;
+  part[1].w = CLATTN_W_K;
+  part[1].y = CLATTN_K;
+  problem.tensor[CLATTN_W_K] = problem.tensor[CLATTN_W];
+  problem.tensor[CLATTN_K] = problem.tensor[CLATTN_Y];
+  problem.projection.n_parts = 2;
+  return problem;
+}
+
 static void packed_reads_panels_of_its_own_width(void **state)
 {
   (void)state;
@@ -362,7 +378,12 @@ static void packed_reads_panels_of_its_own_width(void **state)
   problem.variant = "tiled_projection_f32_m32n32k16";
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant,
           "w is packed in panels of 16 columns, and tiled reads rows");
-  problem.variant = NULL;
+  problem = two_parts(16, 0);
+  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l8t6x2", "w_k is not packed (clattn_weights_create)");
+  problem.projection.part[1].h = 0; /* of a part without columns there is nothing to pack */
+  assert_string_equal("packed_projection_f32_l8t6x2", chosen(&problem, &facts).id);
+  problem = projection(1, 8, 64, 2, 64, CLATTN_F32);
+  problem.projection.part[0].panel = 16;
   problem.tensor[CLATTN_X].dtype = CLATTN_F64; /* what the family refuses goes where everything goes */
   facts.has_f64 = 1;
   refuses(&problem, &facts, CLATTN_OK, "packed_projection_f64f32_l8t6x2", "x is f64, and packed computes in float32");
