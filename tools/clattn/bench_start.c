@@ -46,10 +46,10 @@ int bench_first_call(const bench_request *request, double begin_ms)
   bench_plan plan = {0};
   st_error error;
   double part[PARTS] = {0};
-  if (!bench_device_open(&d, request->device, &error)) return bench_complain(&d, NULL, &error);
+  if (!bench_device_open(&d, request->asked.device, &error)) return bench_complain(&d, NULL, &error);
   part[PART_process_ms] = bench_clock_ms() - begin_ms;
   int status = EXIT_DONE;
-  if (bench_problem_make(&d, request->texts[0], &problem, &error) &&
+  if (bench_problem_make(&d, request->asked.texts[0], &problem, &error) &&
       bench_plan_make(&problem, request->variant, &plan, &error) &&
       bench_plan_run(&plan, 1, &part[PART_run_ms], &error)) {
     part[PART_total_ms] = bench_clock_ms() - begin_ms;
@@ -62,7 +62,7 @@ int bench_first_call(const bench_request *request, double begin_ms)
     cJSON_AddStringToObject(line, "origin", origins[plan.info.origin]);
     print_json(line);
   } else {
-    status = bench_complain(&d, request->texts[0], &error);
+    status = bench_complain(&d, request->asked.texts[0], &error);
   }
   bench_plan_free(&plan);
   bench_problem_free(&problem);
@@ -172,8 +172,8 @@ static void become_first_call(const bench_request *request, const char *text, co
     mkdir(cache, 0777);
     setenv(cache_variables[i], cache, 1);
   }
-  if (request->device) argv[n++] = "--device";
-  if (request->device) argv[n++] = request->device;
+  if (request->asked.device) argv[n++] = "--device";
+  if (request->asked.device) argv[n++] = request->asked.device;
   if (request->variant) argv[n++] = "--variant";
   if (request->variant) argv[n++] = request->variant;
   argv[n++] = "--" BENCH_FIRST_CALL;
@@ -232,7 +232,7 @@ static cJSON *first_call(const bench_request *request, const char *text, const c
 /* A problem's first calls, with empty caches and with filled ones. */
 typedef struct calls {
   const char *text;
-  double part[2][PARTS][BENCH_MOST_ROUNDS];
+  double part[2][PARTS][PROBLEM_MOST_ROUNDS];
   char variant[2][PROBLEM_VARIANT_BYTES], origin[2][16], device[160];
 } calls;
 
@@ -282,48 +282,48 @@ static void tell_json(const bench_request *request, calls *c, int warm)
   cJSON_AddStringToObject(line, "caches", caches[warm]);
   cJSON_AddStringToObject(line, "origin", c->origin[warm]);
   for (int i = 0; i < PARTS; i++)
-    cJSON_AddNumberToObject(line, part_names[i], bench_median(c->part[warm][i], request->rounds));
+    cJSON_AddNumberToObject(line, part_names[i], bench_median(c->part[warm][i], request->asked.rounds));
   cJSON_AddNumberToObject(line, "total_ms_min", c->part[warm][PART_total_ms][0]);
-  cJSON_AddNumberToObject(line, "total_ms_max", c->part[warm][PART_total_ms][request->rounds - 1]);
-  cJSON_AddNumberToObject(line, "rounds", request->rounds);
+  cJSON_AddNumberToObject(line, "total_ms_max", c->part[warm][PART_total_ms][request->asked.rounds - 1]);
+  cJSON_AddNumberToObject(line, "rounds", request->asked.rounds);
   print_json(line);
 }
 
 static void tell(const bench_request *request, calls *c, int warm)
 {
   double part[PARTS];
-  for (int i = 0; i < PARTS; i++) part[i] = bench_median(c->part[warm][i], request->rounds);
-  printf("%-*s %-7s %9.1f %9.1f %9.1f %10.1f %9.1f %9.1f %9.1f %-7s %s\n", bench_text_width(request), c->text,
-         caches[warm], part[PART_total_ms], c->part[warm][PART_total_ms][0],
-         c->part[warm][PART_total_ms][request->rounds - 1], part[PART_process_ms], part[PART_plan_ms],
+  for (int i = 0; i < PARTS; i++) part[i] = bench_median(c->part[warm][i], request->asked.rounds);
+  printf("%-*s %-7s %9.1f %9.1f %9.1f %10.1f %9.1f %9.1f %9.1f %-7s %s\n", problem_words_width(&request->asked),
+         c->text, caches[warm], part[PART_total_ms], c->part[warm][PART_total_ms][0],
+         c->part[warm][PART_total_ms][request->asked.rounds - 1], part[PART_process_ms], part[PART_plan_ms],
          part[PART_build_ms], part[PART_run_ms], c->origin[warm], c->variant[warm]);
 }
 
 static void tell_all(const bench_request *request, calls *all)
 {
-  if (!request->json) {
-    printf("%s: first calls in milliseconds, medians of %d\n\n", all[0].device, request->rounds);
-    printf("%-*s %-7s %9s %9s %9s %10s %9s %9s %9s %-7s %s\n", bench_text_width(request), "problem", "caches", "all",
-           "least", "most", "to device", "planning", "building", "first run", "origin", "variant");
+  if (!request->asked.json) {
+    printf("%s: first calls in milliseconds, medians of %d\n\n", all[0].device, request->asked.rounds);
+    printf("%-*s %-7s %9s %9s %9s %10s %9s %9s %9s %-7s %s\n", problem_words_width(&request->asked), "problem",
+           "caches", "all", "least", "most", "to device", "planning", "building", "first run", "origin", "variant");
   }
-  for (int i = 0; i < request->n_texts; i++)
-    for (int warm = 0; warm < 2; warm++) (request->json ? tell_json : tell)(request, &all[i], warm);
+  for (int i = 0; i < request->asked.n_texts; i++)
+    for (int warm = 0; warm < 2; warm++) (request->asked.json ? tell_json : tell)(request, &all[i], warm);
 }
 
 int bench_start(const bench_request *request)
 {
   progress bar;
-  calls *all = calloc((size_t)request->n_texts, sizeof *all);
+  calls *all = calloc((size_t)request->asked.n_texts, sizeof *all);
   if (!all) {
-    complain(verb, "no memory for the times of %d problems", request->n_texts);
+    complain(verb, "no memory for the times of %d problems", request->asked.n_texts);
     return EXIT_FAILED;
   }
   bool good = true;
   catch_signals();
-  progress_begin(&bar, 2 * request->rounds * request->n_texts);
-  for (int i = 0; i < request->n_texts; i++) all[i].text = request->texts[i];
-  for (int round = 0; round < request->rounds && good; round++)
-    for (int i = 0; i < request->n_texts && good; i++) good = call_round(request, &all[i], round, &bar);
+  progress_begin(&bar, 2 * request->asked.rounds * request->asked.n_texts);
+  for (int i = 0; i < request->asked.n_texts; i++) all[i].text = request->asked.texts[i];
+  for (int round = 0; round < request->asked.rounds && good; round++)
+    for (int i = 0; i < request->asked.n_texts && good; i++) good = call_round(request, &all[i], round, &bar);
   progress_end(&bar);
   restore_signals();
   if (stopped_by) complain(verb, "stopped by signal %d", (int)stopped_by);

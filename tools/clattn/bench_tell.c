@@ -36,7 +36,7 @@ static void print_row_json(const bench_results *all, const bench_row *row, const
   cJSON_AddNumberToObject(line, "workspace_bytes", (double)row->plan.info.workspace_bytes);
   cJSON_AddNumberToObject(line, "peak_gflops", peak);
   cJSON_AddNumberToObject(line, "read_gbytes", read);
-  cJSON_AddNumberToObject(line, "rounds", all->request->rounds);
+  cJSON_AddNumberToObject(line, "rounds", all->request->asked.rounds);
   cJSON_AddNumberToObject(line, "runs", row->plan.runs);
   cJSON_AddBoolToObject(line, "tuned", row->plan.info.tuned != 0);
   print_json(line);
@@ -47,36 +47,27 @@ static const char *placement(const bench_device *d)
   return d->pinned ? " pinned to cores" : d->unpinned ? " NOT pinned to cores (POCL_AFFINITY=1 pins them)" : "";
 }
 
-/* The column of problems holds the longest. */
-int bench_text_width(const bench_request *request)
-{
-  size_t width = strlen("problem");
-  for (int i = 0; i < request->n_texts; i++)
-    if (strlen(request->texts[i]) > width) width = strlen(request->texts[i]);
-  return (int)width;
-}
-
 static void print_heading(const bench_results *all, double peak, double read)
 {
-  const int n = all->request->rounds;
+  const int n = all->request->asked.rounds;
   printf("%s: %zu compute units%s; medians of %d rounds%s\n", all->device.name, all->device.units,
-         placement(&all->device), n, all->request->cpu_time ? " of CPU time" : "");
+         placement(&all->device), n, all->request->asked.cpu_time ? " of CPU time" : "");
   printf("FMA peak %.1f GFLOP/s (%.1f to %.1f), reads %.1f GB/s (%.1f to %.1f)\n\n", peak, all->peak_gflops[0],
          all->peak_gflops[n - 1], read, all->read_gbytes[0], all->read_gbytes[n - 1]);
-  printf("%-*s %10s %10s %10s %9s %6s %6s %13s  %s\n", bench_text_width(all->request), "problem", "ms", "least", "most",
-         "GFLOP/s", "% peak", "% read", "workspace", "variant");
+  printf("%-*s %10s %10s %10s %9s %6s %6s %13s  %s\n", problem_words_width(&all->request->asked), "problem", "ms",
+         "least", "most", "GFLOP/s", "% peak", "% read", "workspace", "variant");
 }
 
 void bench_tell(bench_results *all)
 {
-  const int rounds = all->request->rounds;
+  const int rounds = all->request->asked.rounds;
   const double peak = bench_median(all->peak_gflops, rounds), read = bench_median(all->read_gbytes, rounds);
-  const int width = bench_text_width(all->request);
-  if (!all->request->json) print_heading(all, peak, read);
-  for (int i = 0; i < all->request->n_texts; i++) {
+  const int width = problem_words_width(&all->request->asked);
+  if (!all->request->asked.json) print_heading(all, peak, read);
+  for (int i = 0; i < all->request->asked.n_texts; i++) {
     bench_row *row = &all->rows[i];
     const figures f = figures_of(row, rounds, peak, read);
-    if (all->request->json)
+    if (all->request->asked.json)
       print_row_json(all, row, &f, peak, read);
     else
       printf("%-*s %10.3f %10.3f %10.3f %9.1f %6.1f %6.1f %9.1f KiB  %s\n", width, row->problem.text, f.ms, f.least,

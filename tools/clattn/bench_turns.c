@@ -117,8 +117,8 @@ int bench_turns(const bench_request *request)
 {
   bench_device d;
   st_error error;
-  if (!bench_device_open(&d, request->device, &error)) return bench_complain(&d, NULL, &error);
-  d.cpu_time = request->cpu_time;
+  if (!bench_device_open(&d, request->asked.device, &error)) return bench_complain(&d, NULL, &error);
+  d.cpu_time = request->asked.cpu_time;
   const bool good = serve(&d, request);
   bench_device_close(&d);
   return good ? EXIT_DONE : EXIT_FAILED;

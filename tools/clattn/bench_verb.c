@@ -1,12 +1,10 @@
 /* clattn bench: problems timed beside the device's own peaks. */
 #include "bench_verb.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "problem_words.h"
 #include "progress.h"
 
 static const char verb[] = "bench";
@@ -68,7 +66,7 @@ static void print_help(void)
 {
   char sets[1024];
   problem_words_sets(sets, sizeof sets);
-  printf(help, sets, BENCH_MOST_ROUNDS, DEFAULT_ROUNDS, start_problem);
+  printf(help, sets, PROBLEM_MOST_ROUNDS, DEFAULT_ROUNDS, start_problem);
 }
 
 int bench_complain(const bench_device *d, const char *text, const st_error *error)
@@ -83,7 +81,7 @@ int bench_complain(const bench_device *d, const char *text, const st_error *erro
 static bool make_row(bench_results *all, int i, st_error *error)
 {
   bench_row *row = &all->rows[i];
-  if (!bench_problem_make(&all->device, all->request->texts[i], &row->problem, error)) return false;
+  if (!bench_problem_make(&all->device, all->request->asked.texts[i], &row->problem, error)) return false;
   if (row->problem.dropped[0]) complain(verb, "%s: not honoured here: %s", row->problem.text, row->problem.dropped);
   return bench_plan_make(&row->problem, all->request->variant, &row->plan, error);
 }
@@ -97,8 +95,8 @@ static bool time_round(bench_results *all, int round, progress *bar, const char 
   progress_advance(bar);
   all->peak_gflops[round] = peaks.gflops;
   all->read_gbytes[round] = peaks.gbytes;
-  for (int i = 0; i < all->request->n_texts; i++) {
-    *at = all->request->texts[i];
+  for (int i = 0; i < all->request->asked.n_texts; i++) {
+    *at = all->request->asked.texts[i];
     progress_show(bar, *at);
     if (!bench_plan_time(&all->rows[i].plan, &all->rows[i].ms[round], error)) return false;
     progress_advance(bar);
@@ -109,12 +107,12 @@ static bool time_round(bench_results *all, int round, progress *bar, const char 
 /* Everything is planned before anything is timed. */
 static bool time_all(bench_results *all, const char **at, st_error *error)
 {
-  const int n = all->request->n_texts, rounds = all->request->rounds;
+  const int n = all->request->asked.n_texts, rounds = all->request->asked.rounds;
   progress bar;
   bool good = true;
   progress_begin(&bar, n + rounds * (n + 1));
   for (int i = 0; i < n && good; i++) {
-    *at = all->request->texts[i];
+    *at = all->request->asked.texts[i];
     progress_show(&bar, *at);
     good = make_row(all, i, error);
     progress_advance(&bar);
@@ -129,20 +127,21 @@ int bench_rounds(const bench_request *request)
   st_error error;
   const char *at = NULL;
   bench_results *all = calloc(1, sizeof *all);
-  if (all) all->rows = calloc((size_t)request->n_texts, sizeof *all->rows);
+  if (all) all->rows = calloc((size_t)request->asked.n_texts, sizeof *all->rows);
   if (!all || !all->rows) {
     free(all);
-    complain(verb, "no memory for the times of %d problems", request->n_texts);
+    complain(verb, "no memory for the times of %d problems", request->asked.n_texts);
     return EXIT_FAILED;
   }
   int status = EXIT_DONE;
   all->request = request;
-  if (!bench_device_open(&all->device, request->device, &error)) status = bench_complain(&all->device, NULL, &error);
-  all->device.cpu_time = request->cpu_time;
+  if (!bench_device_open(&all->device, request->asked.device, &error))
+    status = bench_complain(&all->device, NULL, &error);
+  all->device.cpu_time = request->asked.cpu_time;
   if (status == EXIT_DONE && !time_all(all, &at, &error)) status = bench_complain(&all->device, at, &error);
   if (status == EXIT_DONE) bench_tell(all);
   if (!flush_output(verb)) status = EXIT_FAILED;
-  for (int i = 0; i < request->n_texts; i++) {
+  for (int i = 0; i < request->asked.n_texts; i++) {
     bench_plan_free(&all->rows[i].plan);
     bench_problem_free(&all->rows[i].problem);
   }
@@ -154,97 +153,83 @@ int bench_rounds(const bench_request *request)
 
 /* ---- the command line ---- */
 
-static int take_word(bench_request *request, const char *word)
-{
-  return problem_words_take(verb, word, &request->texts, &request->n_texts);
-}
-
 typedef enum bench_way { ROUNDS, START, TURNS, LIST, FIRST_CALL } bench_way;
+
+typedef struct bench_words {
+  bench_request request;
+  bench_way way;
+  double begin_ms; /* of a first call */
+} bench_words;
 
 static int list_problems(const bench_request *request)
 {
-  for (int i = 0; i < request->n_texts; i++) puts(request->texts[i]);
+  for (int i = 0; i < request->asked.n_texts; i++) puts(request->asked.texts[i]);
   return flush_output(verb) ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int run(bench_request *request, bench_way way, double begin_ms, int n_words, char **words)
+static int run(bench_words *said, int n_words, char **words)
 {
-  const char *unsaid = way == START ? start_problem : bench_set_name(0);
-  if (way == TURNS && n_words) return complain_usage("bench --turns", "'%s' is not wanted here", words[0]);
-  if (way == TURNS) return bench_turns(request);
-  int status = n_words ? EXIT_DONE : take_word(request, unsaid);
-  for (int i = 0; i < n_words && status == EXIT_DONE; i++) status = take_word(request, words[i]);
+  bench_request *request = &said->request;
+  const char *unsaid = said->way == START ? start_problem : bench_set_name(0);
+  if (said->way == TURNS && n_words) return complain_usage("bench --turns", "'%s' is not wanted here", words[0]);
+  if (said->way == TURNS) return bench_turns(request);
+  int status = n_words ? EXIT_DONE : problem_words_take(verb, unsaid, &request->asked);
+  for (int i = 0; i < n_words && status == EXIT_DONE; i++) status = problem_words_take(verb, words[i], &request->asked);
   if (status != EXIT_DONE) return status;
-  if (way == LIST) return list_problems(request);
-  if (way == FIRST_CALL) return bench_first_call(request, begin_ms);
-  return way == START ? bench_start(request) : bench_rounds(request);
+  if (said->way == LIST) return list_problems(request);
+  if (said->way == FIRST_CALL) return bench_first_call(request, said->begin_ms);
+  return said->way == START ? bench_start(request) : bench_rounds(request);
+}
+
+enum { OPT_VARIANT = PROBLEM_OPTS, OPT_START, OPT_TURNS, OPT_LIST, OPT_FIRST_CALL };
+
+static int take_way(bench_words *said, bench_way way)
+{
+  if (said->way != ROUNDS) return complain_usage(verb, "of --start, --turns and --list only one can be");
+  said->way = way;
+  return -1;
+}
+
+/* -1: go on; otherwise the exit status. */
+static int take_option(bench_words *said, int option, char **argv)
+{
+  switch (option) {
+  case OPT_VARIANT:
+    said->request.variant = optarg;
+    return -1;
+  case OPT_START:
+    return take_way(said, START);
+  case OPT_TURNS:
+    return take_way(said, TURNS);
+  case OPT_LIST:
+    return take_way(said, LIST);
+  case OPT_FIRST_CALL:
+    said->begin_ms = strtod(optarg, NULL);
+    return take_way(said, FIRST_CALL);
+  case 'h':
+    print_help();
+    return EXIT_DONE;
+  default:
+    return problem_words_option(verb, option, argv, &said->request.asked);
+  }
 }
 
 int verb_bench(int argc, char **argv)
 {
-  enum {
-    OPT_DEVICE = 256,
-    OPT_JSON,
-    OPT_ROUNDS,
-    OPT_VARIANT,
-    OPT_CPU_TIME,
-    OPT_START,
-    OPT_TURNS,
-    OPT_LIST,
-    OPT_FIRST_CALL
-  };
-  static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"rounds", required_argument, NULL, OPT_ROUNDS},
+  static const struct option options[] = {PROBLEM_OPTIONS,
                                           {"variant", required_argument, NULL, OPT_VARIANT},
-                                          {"cpu-time", no_argument, NULL, OPT_CPU_TIME},
                                           {"start", no_argument, NULL, OPT_START},
                                           {"turns", no_argument, NULL, OPT_TURNS},
                                           {"list", no_argument, NULL, OPT_LIST},
                                           {BENCH_FIRST_CALL, required_argument, NULL, OPT_FIRST_CALL},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-  bench_request request = {.rounds = DEFAULT_ROUNDS};
-  bench_way way = ROUNDS;
-  double begin_ms = 0.0;
-  int option;
-  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-    switch (option) {
-    case OPT_DEVICE:
-      request.device = optarg;
-      break;
-    case OPT_JSON:
-      request.json = true;
-      break;
-    case OPT_ROUNDS:
-      if (!problem_words_rounds(optarg, BENCH_MOST_ROUNDS, &request.rounds))
-        return complain_usage(verb, "--rounds: '%s' must be 1 to %d", st_show(optarg).text, BENCH_MOST_ROUNDS);
-      break;
-    case OPT_VARIANT:
-      request.variant = optarg;
-      break;
-    case OPT_CPU_TIME:
-      request.cpu_time = true;
-      break;
-    case OPT_START:
-    case OPT_TURNS:
-    case OPT_LIST:
-      if (way != ROUNDS) return complain_usage(verb, "of --start, --turns and --list only one can be");
-      way = option == OPT_START ? START : option == OPT_TURNS ? TURNS : LIST;
-      break;
-    case OPT_FIRST_CALL:
-      way = FIRST_CALL;
-      begin_ms = strtod(optarg, NULL);
-      break;
-    case 'h':
-      print_help();
-      return EXIT_DONE;
-    default:
-      return complain_option(verb, option, argv);
-    }
-  }
-  if (request.cpu_time && way == START) return complain_usage(verb, "--cpu-time goes with no --start");
-  const int status = run(&request, way, begin_ms, argc - optind, argv + optind);
-  free(request.texts);
+  bench_words said = {.request.asked.rounds = DEFAULT_ROUNDS};
+  int option, status;
+  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1)
+    if ((status = take_option(&said, option, argv)) >= 0) return status;
+  if (said.request.asked.cpu_time && said.way == START) return complain_usage(verb, "--cpu-time goes with no --start");
+  status = run(&said, argc - optind, argv + optind);
+  free(said.request.asked.texts);
   return status;
 }

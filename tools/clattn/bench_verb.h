@@ -4,36 +4,31 @@
 
 #include "bench.h"
 #include "command.h"
+#include "problem_words.h"
 
-enum { BENCH_MOST_ROUNDS = 101 };
 #define BENCH_FIRST_CALL "first-call" /* the option of a process that --start begins */
 
 typedef struct bench_request {
-  const char *device, *variant;
-  const char **texts; /* of problems, sets spelled out, each known to be one */
-  int n_texts, rounds;
-  bool json, cpu_time;
+  problem_request asked;
+  const char *variant;
 } bench_request;
 
 /* A problem's times, or those of a peak: one a round. */
 typedef struct bench_row {
   bench_problem problem;
   bench_plan plan;
-  double ms[BENCH_MOST_ROUNDS];
+  double ms[PROBLEM_MOST_ROUNDS];
 } bench_row;
 
 typedef struct bench_results {
   const bench_request *request;
   bench_device device;
-  double peak_gflops[BENCH_MOST_ROUNDS], read_gbytes[BENCH_MOST_ROUNDS];
+  double peak_gflops[PROBLEM_MOST_ROUNDS], read_gbytes[PROBLEM_MOST_ROUNDS];
   bench_row *rows; /* as many as texts */
 } bench_results;
 
 /* The table, or the lines of JSON. Sorts the times. */
 void bench_tell(bench_results *results);
-
-/* Letters of the longest problem. */
-int bench_text_width(const bench_request *request);
 
 /* Each returns the exit status. */
 int bench_rounds(const bench_request *request); /* times the problems and tells */

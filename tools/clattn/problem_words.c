@@ -15,16 +15,16 @@ void problem_words_sets(char *text, size_t capacity)
     used += (size_t)snprintf(text + used, capacity - used, "  %-10s %s\n", bench_set_name(i), bench_set_summary(i));
 }
 
-static bool add_text(const char ***texts, int *n_texts, const char *text)
+static bool add_text(problem_request *asked, const char *text)
 {
-  const char **larger = realloc(*texts, ((size_t)*n_texts + 1) * sizeof *larger);
+  const char **larger = realloc(asked->texts, ((size_t)asked->n_texts + 1) * sizeof *larger);
   if (!larger) return false;
-  *texts = larger;
-  larger[(*n_texts)++] = text;
+  asked->texts = larger;
+  larger[asked->n_texts++] = text;
   return true;
 }
 
-int problem_words_take(const char *verb, const char *word, const char ***texts, int *n_texts)
+int problem_words_take(const char *verb, const char *word, problem_request *asked)
 {
   st_error error;
   const char *const *set = bench_set(word);
@@ -41,18 +41,47 @@ int problem_words_take(const char *verb, const char *word, const char ***texts, 
     return EXIT_FAILED;
   }
   for (const char *const *text = set ? set : alone; *text; text++)
-    if (!add_text(texts, n_texts, *text)) {
+    if (!add_text(asked, *text)) {
       complain(verb, "no memory for the problems");
       return EXIT_FAILED;
     }
   return EXIT_DONE;
 }
 
-bool problem_words_rounds(const char *text, int most, int *rounds)
+static bool read_rounds(const char *text, int *rounds)
 {
   char *end;
   const long number = strtol(text, &end, 10);
-  if (end == text || *end || strspn(text, "0123456789") != strlen(text) || number < 1 || number > most) return false;
+  if (end == text || *end || strspn(text, "0123456789") != strlen(text)) return false;
+  if (number < 1 || number > PROBLEM_MOST_ROUNDS) return false;
   *rounds = (int)number;
   return true;
+}
+
+int problem_words_option(const char *verb, int option, char **argv, problem_request *asked)
+{
+  switch (option) {
+  case PROBLEM_OPT_DEVICE:
+    asked->device = optarg;
+    return -1;
+  case PROBLEM_OPT_JSON:
+    asked->json = true;
+    return -1;
+  case PROBLEM_OPT_ROUNDS:
+    if (read_rounds(optarg, &asked->rounds)) return -1;
+    return complain_usage(verb, "--rounds: '%s' must be 1 to %d", st_show(optarg).text, PROBLEM_MOST_ROUNDS);
+  case PROBLEM_OPT_CPU_TIME:
+    asked->cpu_time = true;
+    return -1;
+  default:
+    return complain_option(verb, option, argv);
+  }
+}
+
+int problem_words_width(const problem_request *asked)
+{
+  size_t width = strlen("problem");
+  for (int i = 0; i < asked->n_texts; i++)
+    if (strlen(asked->texts[i]) > width) width = strlen(asked->texts[i]);
+  return (int)width;
 }

@@ -165,9 +165,9 @@ bool tune_measure(bench_device *d, const char *text, const tune_request *request
   if (!bench_problem_make(d, text, &result->problem, error)) return false;
   if (result->problem.variant[0])
     return st_fail(error, "it names the variant %s: there is nothing to choose", result->problem.variant);
-  if (!list_candidates(result, request->rounds, error) || !make_row(result, request->print, error) ||
-      !take_first_runs(result, bar, error) || !time_rounds(result, 0, request->rounds, bar, error) ||
-      !find_winner(result, request->rounds, bar, error))
+  if (!list_candidates(result, request->asked.rounds, error) || !make_row(result, request->print, error) ||
+      !take_first_runs(result, bar, error) || !time_rounds(result, 0, request->asked.rounds, bar, error) ||
+      !find_winner(result, request->asked.rounds, bar, error))
     return false;
   return make_row(result, request->print, error);
 }

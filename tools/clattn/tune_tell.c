@@ -22,7 +22,7 @@ static void tell_json(const tune_request *request, const tune_result *result)
   cJSON_AddStringToObject(line, "variant", winner->id);
   cJSON_AddNumberToObject(line, "ms", winner->median_ms);
   cJSON_AddNumberToObject(line, "gain", own->median_ms / winner->median_ms);
-  cJSON_AddNumberToObject(line, "rounds", request->rounds);
+  cJSON_AddNumberToObject(line, "rounds", request->asked.rounds);
   cJSON_AddStringToObject(line, "row", result->row);
   cJSON *list = cJSON_AddArrayToObject(line, "candidates");
   for (int i = 0; i < result->n; i++) {
@@ -36,18 +36,10 @@ static void tell_json(const tune_request *request, const tune_result *result)
   print_json(line);
 }
 
-static int widest_text(const tune_request *request)
-{
-  int widest = (int)strlen("problem");
-  for (int i = 0; i < request->n_texts; i++)
-    if ((int)strlen(request->texts[i]) > widest) widest = (int)strlen(request->texts[i]);
-  return widest;
-}
-
 static void tell_table(const tune_request *request, const tune_result *result, bool first)
 {
   const tune_candidate *own = &result->candidates[0], *winner = &result->candidates[result->winner];
-  const int width = widest_text(request);
+  const int width = problem_words_width(&request->asked);
   char gain[16] = "-", variants[32];
   if (first)
     printf("%-*s %10s %10s %7s %8s  %-48s %s\n", width, "problem", "rules ms", "ms", "gain", "variants",
@@ -60,7 +52,7 @@ static void tell_table(const tune_request *request, const tune_result *result, b
 
 void tune_tell(const tune_request *request, const tune_result *result, bool first)
 {
-  if (request->json)
+  if (request->asked.json)
     tell_json(request, result);
   else if (request->print)
     printf("CA_TUNED(\"%s\")\n", result->row);

@@ -1,12 +1,9 @@
 /* clattn tune: the fastest variants of this device, kept where later runs find them. */
 #include "tune_verb.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "problem_words.h"
 
 static const char verb[] = "tune";
 
@@ -50,7 +47,7 @@ static void print_help(void)
 {
   char sets[1024];
   problem_words_sets(sets, sizeof sets);
-  printf(help, sets, TUNE_MOST_ROUNDS, DEFAULT_ROUNDS);
+  printf(help, sets, PROBLEM_MOST_ROUNDS, DEFAULT_ROUNDS);
 }
 
 /* What a driver could not do is news to whoever tunes; what the tuner left out is not. */
@@ -67,7 +64,7 @@ static bool tune_one(bench_device *d, const tune_request *request, int index, pr
   st_error error;
   tune_result result;
   clattn_report report;
-  const char *text = request->texts[index];
+  const char *text = request->asked.texts[index];
   bool good = tune_measure(d, text, request, bar, &result, &error);
   progress_end(bar);
   if (result.problem.dropped[0]) complain(verb, "%s: not honoured here: %s", text, result.problem.dropped);
@@ -93,17 +90,17 @@ static int tune_all(const tune_request *request)
   progress bar;
   int done = 0;
   bool told = false;
-  if (!bench_device_open(&d, request->device, &error)) {
+  if (!bench_device_open(&d, request->asked.device, &error)) {
     complain(verb, "%s", error.text);
     show_detail(&d.report);
     return EXIT_FAILED;
   }
-  d.cpu_time = request->cpu_time;
-  progress_begin(&bar, TUNE_BAR_PARTS * request->n_texts);
-  for (int i = 0; i < request->n_texts; i++) done += tune_one(&d, request, i, &bar, &told);
-  if (!request->print && !request->json && done) printf("\n%s: %d rows in %s\n", d.name, done, request->output);
+  d.cpu_time = request->asked.cpu_time;
+  progress_begin(&bar, TUNE_BAR_PARTS * request->asked.n_texts);
+  for (int i = 0; i < request->asked.n_texts; i++) done += tune_one(&d, request, i, &bar, &told);
+  if (!request->print && !request->asked.json && done) printf("\n%s: %d rows in %s\n", d.name, done, request->output);
   bench_device_close(&d);
-  return flush_output(verb) && done == request->n_texts ? EXIT_DONE : EXIT_FAILED;
+  return flush_output(verb) && done == request->asked.n_texts ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* That rows can be kept is seen before minutes are spent on them. What was kept before has no say in what the rules
@@ -125,60 +122,49 @@ static int open_output(tune_request *request)
 static int run(tune_request *request, int n_words, char **words)
 {
   int status = EXIT_DONE;
-  for (int i = 0; i < n_words && status == EXIT_DONE; i++)
-    status = problem_words_take(verb, words[i], &request->texts, &request->n_texts);
+  for (int i = 0; i < n_words && status == EXIT_DONE; i++) status = problem_words_take(verb, words[i], &request->asked);
   for (int i = 0; i < STANDARD_SETS && n_words == 0 && status == EXIT_DONE; i++)
-    status = problem_words_take(verb, standard_sets[i], &request->texts, &request->n_texts);
+    status = problem_words_take(verb, standard_sets[i], &request->asked);
   if (status == EXIT_DONE && !request->print) status = open_output(request);
   if (status != EXIT_DONE) return status;
   setenv("CLATTN_TUNING", "/dev/null", 1);
   return tune_all(request);
 }
 
+enum { OPT_OUTPUT = PROBLEM_OPTS, OPT_PRINT };
+
+/* -1: go on; otherwise the exit status. */
+static int take_option(tune_request *request, int option, char **argv)
+{
+  switch (option) {
+  case OPT_OUTPUT:
+    request->output = optarg;
+    return -1;
+  case OPT_PRINT:
+    request->print = true;
+    return -1;
+  case 'h':
+    print_help();
+    return EXIT_DONE;
+  default:
+    return problem_words_option(verb, option, argv, &request->asked);
+  }
+}
+
 int verb_tune(int argc, char **argv)
 {
-  enum { OPT_DEVICE = 256, OPT_JSON, OPT_ROUNDS, OPT_OUTPUT, OPT_PRINT, OPT_CPU_TIME };
-  static const struct option options[] = {{"device", required_argument, NULL, OPT_DEVICE},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"rounds", required_argument, NULL, OPT_ROUNDS},
+  static const struct option options[] = {PROBLEM_OPTIONS,
                                           {"output", required_argument, NULL, OPT_OUTPUT},
                                           {"print", no_argument, NULL, OPT_PRINT},
-                                          {"cpu-time", no_argument, NULL, OPT_CPU_TIME},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-  tune_request request = {.rounds = DEFAULT_ROUNDS};
-  int option;
-  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-    switch (option) {
-    case OPT_DEVICE:
-      request.device = optarg;
-      break;
-    case OPT_JSON:
-      request.json = true;
-      break;
-    case OPT_ROUNDS:
-      if (!problem_words_rounds(optarg, TUNE_MOST_ROUNDS, &request.rounds))
-        return complain_usage(verb, "--rounds: '%s' must be 1 to %d", st_show(optarg).text, TUNE_MOST_ROUNDS);
-      break;
-    case OPT_OUTPUT:
-      request.output = optarg;
-      break;
-    case OPT_PRINT:
-      request.print = true;
-      break;
-    case OPT_CPU_TIME:
-      request.cpu_time = true;
-      break;
-    case 'h':
-      print_help();
-      return EXIT_DONE;
-    default:
-      return complain_option(verb, option, argv);
-    }
-  }
+  tune_request request = {.asked.rounds = DEFAULT_ROUNDS};
+  int option, status;
+  while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1)
+    if ((status = take_option(&request, option, argv)) >= 0) return status;
   if (request.output && !*request.output) return complain_usage(verb, "--output: it names no file");
   if (request.output && request.print) return complain_usage(verb, "--output and --print are two things");
-  const int status = run(&request, argc - optind, argv + optind);
-  free(request.texts);
+  status = run(&request, argc - optind, argv + optind);
+  free(request.asked.texts);
   return status;
 }

@@ -4,9 +4,10 @@
 
 #include "bench.h"
 #include "command.h"
+#include "problem_words.h"
 #include "progress.h"
 
-enum { TUNE_MOST_ROUNDS = 101, TUNE_BAR_PARTS = 100 /* of a problem */ };
+enum { TUNE_BAR_PARTS = 100 /* of a problem */ };
 
 /* A variant on the problem. */
 typedef struct tune_candidate {
@@ -29,10 +30,9 @@ typedef struct tune_result {
 } tune_result;
 
 typedef struct tune_request {
-  const char *device, *output; /* output NULL: rows are printed */
-  const char **texts;
-  int n_texts, rounds;
-  bool print, json, cpu_time;
+  problem_request asked;
+  const char *output; /* NULL: rows are printed */
+  bool print;
 } tune_request;
 
 /* Times the candidates of a problem; `bar` goes on by TUNE_BAR_PARTS. False with the error; free the result anyway. */
