@@ -11,6 +11,7 @@ enum {
   MOST_TURNS = 60000,  /* of a loop: llvmpipe's end after 65,535 */
   TRIES = 3,           /* of which the fastest counts */
   STREAMS = 8,         /* of read.cl */
+  AHEAD_BYTES = 2048,  /* of the same, where vectors have hardware */
   ITEMS_A_THREAD = 64, /* of CPUs: with one each, one thread may get them all */
   GROUP = 64,          /* work-items, of other devices */
   GROUPS_A_UNIT = 16,  /* of the same */
@@ -41,7 +42,8 @@ static bool make_measure(const bench_device *d, const char *file, const char *na
   const bool cpu = is_cpu(d);
   const bench_kernel_file *source = bench_kernel_files;
   while (strcmp(source->name, file) != 0) source++;
-  snprintf(options, sizeof options, "-cl-std=CL1.2 -DP_LANES=%d -DP_TOGETHER=%d", lanes, !cpu);
+  snprintf(options, sizeof options, "-cl-std=CL1.2 -DP_LANES=%d -DP_TOGETHER=%d -DP_AHEAD=%d", lanes, !cpu,
+           most_lanes(d) > 4 ? AHEAD_BYTES : 0);
   const char *text = source->text;
   *m = (bench_measure){.name = name,
                        .lanes = lanes,

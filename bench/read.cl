@@ -1,6 +1,7 @@
 /* The rate at which a device reads memory, to measure kernels against that read each byte once. A work-item sums up its
- * share of `vectors` vectors in eight streams far apart, each fetched 2 KiB ahead: of one to eight streams and 0 to 4 KiB
- * that is what the CPUs at hand read fastest with. Its share is one piece
+ * share of `vectors` vectors in eight streams far apart, each fetched P_AHEAD bytes ahead: of one to eight streams and 0 to 4 KiB,
+ * eight and 2 KiB are what the CPUs at hand read fastest with. 0: not at all (llvmpipe's compiler ends the process at
+ * it, and neighbours on a GPU fetch for one another). Its share is one piece
  * (P_TOGETHER 0), or every vector whose number leaves its own when divided by the work-items (1), so that neighbours
  * read side by side, as GPUs want it. */
 #define JOIN_(a, b) a##b
@@ -8,10 +9,10 @@
 #define FLOATS JOIN(float, P_LANES)
 
 #define STREAMS 8
-#define AHEAD (P_TOGETHER ? 0 : 2048 / (4 * P_LANES)) /* neighbours fetch for one another */
+#define AHEAD (P_AHEAD / (4 * P_LANES))
 
 #define FETCH(at)
-#if defined(__has_builtin)
+#if P_AHEAD && defined(__has_builtin)
 #if __has_builtin(__builtin_prefetch)
 #undef FETCH
 #define FETCH(at) __builtin_prefetch(at, 0, 2)

@@ -12,6 +12,7 @@
 #define FAIR_COLUMNS 256  /* of a work-item */
 #define MOST_COLUMNS 512  /* of a work-item where heads rotate, which are whole then: no head is wider */
 #define GROUPS_PER_CORE 6 /* so that cores end together */
+#define SMALLEST_LANES 4  /* of the tiles in variants.def */
 #define DEPTH 256         /* products of a block, summed up before they join the others */
 
 static void tile_text(const ca_tile *tile, char text[48])
@@ -21,12 +22,19 @@ static void tile_text(const ca_tile *tile, char text[48])
 
 static int32_t panel_of(const ca_tile *tile) { return tile->depth * tile->cols; }
 
+/* Without vectors of its own a device has no use for panels, and its compiler none for what the kernel says of caches.
+ */
+static bool has_vectors(const ca_facts *facts)
+{
+  return facts->type == CA_DEVICE_CPU && facts->native_width_f32 >= SMALLEST_LANES;
+}
+
 int32_t ca_plan_panel(const ca_tile *tile, const ca_facts *facts, int32_t dtype, const char *variant)
 {
   char text[48];
   tile_text(tile, text);
   const char *named = variant ? strstr(variant, "_l") : NULL; /* a tile, or the beginning of one */
-  const bool suits = facts->type == CA_DEVICE_CPU && dtype != CLATTN_F64;
+  const bool suits = has_vectors(facts) && dtype != CLATTN_F64;
   const bool own_width = facts->native_width_f32 == (uint64_t)tile->depth;
   const bool wanted = named ? strncmp(named + 1, text, strlen(named + 1)) == 0 : own_width;
   return suits && wanted ? panel_of(tile) : 0;
@@ -102,6 +110,10 @@ bool ca_plan_packed(const ca_question *question, ca_choice *choice, char reason[
   ca_plan_id(question, text, choice);
   if (question->facts->type != CA_DEVICE_CPU)
     return question->forced ? ca_refuse(reason, "the family is for CPU devices") : false;
+  if (!has_vectors(question->facts))
+    return question->forced ? ca_refuse(reason, "vectors of %d floats, the device has %" PRIu64, question->tile.depth,
+                                        question->facts->native_width_f32)
+                            : false;
   if (!has_panels(question, reason) || !ca_plan_common(question, reason)) return false;
   if (!ca_plan_roundable_projection(question, reason)) return false;
   if (!ca_plan_heads_rotate(problem, MOST_COLUMNS, reason)) return false;

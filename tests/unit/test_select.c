@@ -454,6 +454,7 @@ static void weights_go_into_panels_on_cpus(void **state)
 {
   (void)state;
   const ca_facts wide = facts_of("pocl-avx512"), narrow = facts_of("pocl-avx2"), gpu = plain_gpu();
+  const ca_facts scalar = facts_of("llvmpipe");
   ca_facts wrong = wide;
   snprintf(wrong.wrong_variants, sizeof wrong.wrong_variants,
            "vector_attention_f32_l16t6x4\npacked_projection_f32_l16t6x4\n");
@@ -466,6 +467,8 @@ static void weights_go_into_panels_on_cpus(void **state)
                {&wide, NULL, CLATTN_F64, 0},
                {&narrow, NULL, CLATTN_F32, 16},
                {&gpu, NULL, CLATTN_F32, 0},
+               {&scalar, NULL, CLATTN_F32, 0},
+               {&scalar, "packed_projection_f32_l4t6x2", CLATTN_F32, 0},
                {&gpu, "packed", CLATTN_F32, 0},
                {&wrong, NULL, CLATTN_F32, 0},
                {&wrong, "packed", CLATTN_F32, 64},

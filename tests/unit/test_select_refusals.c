@@ -367,6 +367,9 @@ static void packed_reads_panels_of_its_own_width(void **state)
   ca_problem problem = projection(1, 8, 64, 2, 64, CLATTN_F32);
   problem.variant = "packed";
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4", "the family is for CPU devices");
+  facts = facts_of("llvmpipe");
+  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4",
+          "vectors of 16 floats, the device has 1");
   facts = facts_of("pocl-avx512");
   refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4",
           "w is not packed (clattn_weights_create)");
