@@ -113,4 +113,18 @@ static inline void selection_of(const ca_problem *problem, const ca_facts *facts
   assert_status(status, ca_select(problem, facts, &choice, selection, report), report);
 }
 
+/* The status and the parts of the selection (or, where nothing took the problem, of the message) for one problem. */
+static inline void refuses(const ca_problem *problem, const ca_facts *facts, clattn_status status, const char *id,
+                           const char *reason)
+{
+  char selection[CA_SELECTION_BYTES], line[512];
+  clattn_report report;
+  selection_of(problem, facts, status, selection, &report);
+  snprintf(line, sizeof line, "%s: refused, %s\n", id, reason);
+  assert_holds(selection, line);
+  if (status == CLATTN_OK) return;
+  assert_holds(report.detail, line);
+  assert_says(&report, "no variant takes this ", reason, facts->name);
+}
+
 #endif

@@ -346,61 +346,6 @@ static void ids_tell_types_and_sizes(void **state)
   assert_string_equal("reference_values_f16f32_d32", chosen(&problem, &facts).id);
 }
 
-/* Up to where `vector` becomes faster; each type of weights is a program, everything else is an argument. */
-static void few_tokens_on_a_cpu_go_to_skinny(void **state)
-{
-  (void)state;
-  static const struct {
-    const char *facts, *few;
-    int64_t most;
-  } cases[] = {{"pocl-avx512", "skinny_projection_f32_l16t6x4", 104},
-               {"intel-cpu", "skinny_projection_f32_l16t6x4", 104},
-               {"pocl-avx2", "skinny_projection_f32_l8t4x3", 12}};
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    const ca_facts facts = facts_of(cases[i].facts);
-    ca_problem problem = projection(1, 1, 100, 3, 40, CLATTN_F32);
-    const ca_choice one = chosen(&problem, &facts);
-    assert_string_equal(cases[i].few, one.id);
-    problem = projection(cases[i].most / 2, 2, 4096, 32, 128, CLATTN_F32);
-    const ca_choice most = chosen(&problem, &facts);
-    assert_string_equal(cases[i].few, most.id);
-    assert_string_equal(one.launch[0].options, most.launch[0].options);
-    problem = projection(1, cases[i].most + 1, 4096, 32, 128, CLATTN_F32);
-    assert_holds(chosen(&problem, &facts).id, "vector_projection");
-    problem = projection(1, 1, 100, 3, 40, CLATTN_BF16);
-    assert_string_not_equal(one.launch[0].options, chosen(&problem, &facts).launch[0].options);
-  }
-  ca_facts facts = facts_of("rtx-4090");
-  ca_problem problem = projection(1, 1, 4096, 32, 128, CLATTN_F32);
-  assert_holds(chosen(&problem, &facts).id, "tiled_projection");
-  facts = facts_of("pocl-avx512");
-  for (int64_t tokens = 55; tokens <= 66; tokens++) { /* where vector's tile of 64 is nearly full */
-    problem = projection(1, tokens, 64, 2, 64, CLATTN_F32);
-    assert_holds(chosen(&problem, &facts).id, tokens > 56 && tokens <= 64 ? "vector_projection" : "skinny_projection");
-    problem = projection(1, tokens, 64, 2, 64, CLATTN_F16);
-    assert_holds(chosen(&problem, &facts).id, "skinny_projection");
-  }
-}
-
-/* A range for each core a few times, but none so narrow that copying x counts, nor wider than its room. */
-static void skinny_divides_the_columns_among_the_cores(void **state)
-{
-  (void)state;
-  ca_facts facts = facts_of("pocl-avx512"); /* two cores */
-  ca_problem problem = projection(1, 1, 64, 1, 33, CLATTN_F32);
-  assert_int_equal(2, chosen(&problem, &facts).launch[0].groups[0]);
-  problem = projection(1, 1, 64, 8, 128, CLATTN_F32);
-  assert_int_equal(8, chosen(&problem, &facts).launch[0].groups[0]);
-  facts.compute_units = 64;
-  assert_int_equal(32, chosen(&problem, &facts).launch[0].groups[0]);
-  facts.compute_units = 1;
-  problem = projection(1, 1, 64, 32, 128, CLATTN_F32);
-  assert_int_equal(16, chosen(&problem, &facts).launch[0].groups[0]);
-  facts.compute_units = 2;
-  problem = projection(1, 1, 64, 9, 256, CLATTN_F32); /* nine of 256 would leave a core idle for one */
-  assert_int_equal(10, chosen(&problem, &facts).launch[0].groups[0]);
-}
-
 static void names_are_listed_in_order_of_preference(void **state)
 {
   (void)state;
@@ -416,95 +361,6 @@ static void names_are_listed_in_order_of_preference(void **state)
   assert_null(ca_variant_name(UINT32_MAX));
 }
 
-static ca_weights_layout layout_of(int32_t dtype, const char *variant, const ca_facts *facts)
-{
-  clattn_report report = {.status = CLATTN_OK};
-  ca_weights_layout layout;
-  assert_status(CLATTN_OK, ca_select_weights(dtype, variant, facts, &layout, &report), &report);
-  return layout;
-}
-
-static void weights_keep_their_type_but_for_clblast(void **state)
-{
-  (void)state;
-  clattn_report report = {.status = CLATTN_OK};
-  ca_weights_layout layout;
-  const ca_facts gpu = plain_gpu();
-  static const struct {
-    const char *variant;
-    int32_t dtype;
-  } cases[] = {{NULL, CLATTN_BF16},
-               {"tiled_projection_f32bf16_m32", CLATTN_BF16},
-               {"reference", CLATTN_BF16},
-               {"clblast", CLATTN_F32},
-               {"clblast_projection_f32", CLATTN_F32}};
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    layout = layout_of(CLATTN_BF16, cases[i].variant, &gpu);
-    assert_int_equal(cases[i].dtype, layout.dtype);
-    assert_int_equal(0, layout.panel);
-  }
-  /* float32 would round it in silence */
-  assert_int_equal(CLATTN_F64, layout_of(CLATTN_F64, "clblast", &gpu).dtype);
-  assert_status(CLATTN_UNKNOWN_VARIANT, ca_select_weights(CLATTN_BF16, "vectors", &gpu, &layout, &report), &report);
-  assert_says(&report, "\"vectors\"");
-  assert_holds(report.detail, "tiled_projection");
-}
-
-static void weights_go_into_panels_on_cpus(void **state)
-{
-  (void)state;
-  const ca_facts wide = facts_of("pocl-avx512"), narrow = facts_of("pocl-avx2"), gpu = plain_gpu();
-  const ca_facts scalar = facts_of("llvmpipe");
-  ca_facts wrong = wide;
-  snprintf(wrong.wrong_variants, sizeof wrong.wrong_variants,
-           "vector_attention_f32_l16t6x4\npacked_projection_f32_l16t6x4\n");
-  const struct {
-    const ca_facts *facts;
-    const char *variant;
-    int32_t dtype, panel;
-  } cases[] = {{&wide, NULL, CLATTN_F32, 64},
-               {&wide, NULL, CLATTN_BF16, 64},
-               {&wide, NULL, CLATTN_F64, 0},
-               {&narrow, NULL, CLATTN_F32, 16},
-               {&gpu, NULL, CLATTN_F32, 0},
-               {&scalar, NULL, CLATTN_F32, 0},
-               {&scalar, "packed_projection_f32_l4t6x2", CLATTN_F32, 0},
-               {&gpu, "packed", CLATTN_F32, 0},
-               {&wrong, NULL, CLATTN_F32, 0},
-               {&wrong, "packed", CLATTN_F32, 64},
-               {&wide, "packed", CLATTN_F16, 64},
-               {&wide, "packed_projection_f32", CLATTN_F32, 64},
-               {&wide, "packed_projection_f32_l8t6x2", CLATTN_F32, 16},
-               {&wide, "packed_projection_f32f16_l4t6x2", CLATTN_F16, 8},
-               {&wide, "packed_projection_f32_l8", CLATTN_F32, 16},
-               {&wide, "packed_projection_f32_l", CLATTN_F32, 64},
-               {&wide, "packed_projection_f32_l3", CLATTN_F32, 0},
-               {&wide, "vector", CLATTN_F32, 0},
-               {&wide, "tiled_projection_f32_m32n32k16", CLATTN_F32, 0}};
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    const ca_weights_layout layout = layout_of(cases[i].dtype, cases[i].variant, cases[i].facts);
-    assert_int_equal(cases[i].dtype, layout.dtype);
-    assert_int_equal(cases[i].panel, layout.panel);
-  }
-}
-
-static void packed_weights_choose_the_family(void **state)
-{
-  (void)state;
-  const ca_facts facts = facts_of("pocl-avx512");
-  /* Few tokens: a panel for each work-item; many: 256 columns and 132 tokens at most, while each core has six. */
-  static const int64_t cases[][2] = {{1, 9}, {64, 9}, {132, 9}, {133, 18}, {512, 12}, {4096, 96}};
-  assert_int_equal(2, facts.compute_units);
-  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-    ca_problem p = projection(1, cases[i][0], 576, 9, 64, CLATTN_F16);
-    p.projection.part[0].panel = 64;
-    const ca_choice choice = chosen(&p, &facts);
-    assert_string_equal("packed_projection_f32f16_l16t6x4", choice.id);
-    assert_int_equal(1, choice.n_launches);
-    assert_int_equal(cases[i][1], choice.launch[0].groups[0]);
-  }
-}
-
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -514,8 +370,6 @@ int main(void)
       cmocka_unit_test(keys_are_cut_where_heads_are_few),
       cmocka_unit_test(a_window_is_cut_no_finer_than_it_is_long),
       cmocka_unit_test(every_limit_gets_a_variant_that_keeps_it),
-      cmocka_unit_test(few_tokens_on_a_cpu_go_to_skinny),
-      cmocka_unit_test(skinny_divides_the_columns_among_the_cores),
       cmocka_unit_test(local_memory_decides_the_tile),
       cmocka_unit_test(few_rows_and_few_tiles_take_small_tiles),
       cmocka_unit_test(staged_attention_is_three_launches_and_a_workspace),
@@ -528,9 +382,6 @@ int main(void)
       cmocka_unit_test(only_a_cpu_that_prefers_vectors_gets_calls),
       cmocka_unit_test(ids_tell_types_and_sizes),
       cmocka_unit_test(names_are_listed_in_order_of_preference),
-      cmocka_unit_test(weights_keep_their_type_but_for_clblast),
-      cmocka_unit_test(weights_go_into_panels_on_cpus),
-      cmocka_unit_test(packed_weights_choose_the_family),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,20 +3,6 @@
 #include "quirks.h"
 #include "select_fixture.h"
 
-/* The status and the parts of the selection (or, where nothing took the problem, of the message) for one problem. */
-static void refuses(const ca_problem *problem, const ca_facts *facts, clattn_status status, const char *id,
-                    const char *reason)
-{
-  char selection[CA_SELECTION_BYTES], line[512];
-  clattn_report report;
-  selection_of(problem, facts, status, selection, &report);
-  snprintf(line, sizeof line, "%s: refused, %s\n", id, reason);
-  assert_holds(selection, line);
-  if (status == CLATTN_OK) return;
-  assert_holds(report.detail, line);
-  assert_says(&report, "no variant takes this ", reason, facts->name);
-}
-
 static void too_little_local_memory(void **state)
 {
   (void)state;
@@ -305,102 +291,6 @@ static void stages_of_vector_are_for_wide_cpus(void **state)
           "v is f64, and vector computes in float32");
 }
 
-static void skinny_is_for_few_tokens_on_wide_cpus(void **state)
-{
-  (void)state;
-  ca_facts facts = plain_gpu();
-  ca_problem problem = projection(1, 4, 64, 2, 300, CLATTN_F16);
-  problem.variant = "skinny";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4", "the family is for CPU devices");
-  facts = facts_of("llvmpipe");
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4",
-          "vectors of 16 floats, the device has 1");
-  facts = facts_of("pocl-avx512");
-  problem.projection.part[0].rotary_dim = 2;
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f32f16_l16t6x4",
-          "heads that rotate have 300 channels, the limit is 256");
-  problem.projection.part[0].rotary_dim = 0;
-  problem.tensor[CLATTN_X].dtype = CLATTN_F64;
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "skinny_projection_f64f16_l16t6x4",
-          "x is f64, and skinny computes in float32");
-  problem = projection(1, 1, ((int64_t)1 << 30) + 1, 2, 64, CLATTN_F32); /* E */
-  problem.variant = "skinny_projection_f32_l16t6x4";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant, "E is 1073741825, the limit is 1073741824");
-  problem.variant = "vector_projection_f32_l16t6x4";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_projection_f32_l16t6x4m64n64",
-          "E is 1073741825, the limit is 1073741824");
-  problem = projection(1, 1, 64, (int64_t)1 << 20, 1 << 11, CLATTN_F32); /* N */
-  problem.projection.part[0].d--;
-  problem.variant = "skinny_projection_f32_l16t6x4";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant, "N is 2146435072, the limit is 1073741824");
-  problem.variant = "vector_projection_f32_l16t6x4";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "vector_projection_f32_l16t6x4m64n256",
-          "N is 2146435072, the limit is 1073741824");
-  problem = projection(1, 105, 64, 2, 64, CLATTN_F32);
-  refuses(&problem, &facts, CLATTN_OK, "skinny_projection_f32_l16t6x4", "105 tokens, the tile is for 104 at most");
-  problem = projection(2, 30, 64, 2, 64, CLATTN_F32);
-  refuses(&problem, &facts, CLATTN_OK, "skinny_projection_f32_l16t6x4", "60 tokens nearly fill a tile of 64 of vector");
-  problem.variant = "skinny_projection_f32_l8t4x3"; /* by name on wider vectors, and for any number of tokens */
-  assert_string_equal(problem.variant, chosen(&problem, &facts).id);
-}
-
-/* q and k of one x, in panels of these columns. */
-static ca_problem two_parts(int32_t q_panel, int32_t k_panel)
-{
-  ca_problem problem = projection(1, 8, 64, 2, 64, CLATTN_F32);
-  ca_projection_part *part = problem.projection.part;
-  part[0].panel = q_panel;
-  part[1] = part[0];
-  part[1].panel = k_panel;
-  part[1].w = CLATTN_W_K;
-  part[1].y = CLATTN_K;
-  problem.tensor[CLATTN_W_K] = problem.tensor[CLATTN_W];
-  problem.tensor[CLATTN_K] = problem.tensor[CLATTN_Y];
-  problem.projection.n_parts = 2;
-  return problem;
-}
-
-static void packed_reads_panels_of_its_own_width(void **state)
-{
-  (void)state;
-  ca_facts facts = plain_gpu();
-  ca_problem problem = projection(1, 8, 64, 2, 64, CLATTN_F32);
-  problem.variant = "packed";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4", "the family is for CPU devices");
-  facts = facts_of("llvmpipe");
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4",
-          "vectors of 16 floats, the device has 1");
-  facts = facts_of("pocl-avx512");
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "packed_projection_f32_l16t6x4",
-          "w is not packed (clattn_weights_create)");
-  problem.projection.part[0].panel = 16;
-  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l16t6x4",
-          "w is packed in panels of 16 columns, the tile wants 64");
-  problem.variant = NULL;
-  assert_string_equal("packed_projection_f32_l8t6x2", chosen(&problem, &facts).id);
-  problem.variant = "tiled_projection_f32_m32n32k16";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, problem.variant,
-          "w is packed in panels of 16 columns, and tiled reads rows");
-  problem = two_parts(16, 0);
-  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l8t6x2", "w_k is not packed (clattn_weights_create)");
-  problem.projection.part[1].h = 0; /* of a part without columns there is nothing to pack */
-  assert_string_equal("packed_projection_f32_l8t6x2", chosen(&problem, &facts).id);
-  problem = projection(1, 8, 64, 2, 64, CLATTN_F32);
-  problem.projection.part[0].panel = 16;
-  problem.tensor[CLATTN_X].dtype = CLATTN_F64; /* what the family refuses goes where everything goes */
-  facts.has_f64 = 1;
-  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f64f32_l8t6x2", "x is f64, and packed computes in float32");
-  assert_string_equal("reference_projection_f64f32", chosen(&problem, &facts).id);
-  problem = projection(1, 1, ((int64_t)1 << 30) + 1, 2, 64, CLATTN_F32);
-  problem.projection.part[0].panel = 64;
-  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l16t6x4", "E is 1073741825, the limit is 1073741824");
-  problem = projection(1, 1, 64, 2, 514, CLATTN_F32);
-  problem.projection.part[0].panel = 64;
-  problem.projection.part[0].rotary_dim = 514;
-  refuses(&problem, &facts, CLATTN_OK, "packed_projection_f32_l16t6x4",
-          "heads that rotate have 514 channels, the limit is 512");
-}
-
 static void decode_is_for_few_queries_on_wide_cpus(void **state)
 {
   (void)state;
@@ -445,41 +335,6 @@ static void a_driver_that_ends_long_loops_gets_short_ones(void **state)
   assert_true(chosen(&problem, &facts).n_launches > 0);
 }
 
-static void clblast_is_taken_by_name_for_float_matrices(void **state)
-{
-  (void)state;
-  ca_facts facts = plain_gpu();
-  ca_problem problem = projection(2, 16, 32, 2, 8, CLATTN_F32);
-  problem.variant = "clblast";
-  char selection[CA_SELECTION_BYTES];
-  clattn_report report;
-  ca_choice found;
-  if (ca_select(&problem, &facts, &found, selection, &report) != CLATTN_OK) { /* this build has none */
-    refuses(&problem, &facts, CLATTN_UNSUPPORTED, "clblast_projection_f32", "compiled without CLBlast");
-    return;
-  }
-  facts.work_group_size = 32; /* too small for the tiles, so that the walk gets past them */
-  problem.variant = NULL;
-  refuses(&problem, &facts, CLATTN_OK, "clblast_projection_f32", "CLBlast is taken only by name");
-  facts = plain_gpu();
-  problem.variant = "clblast";
-  const ca_choice choice = chosen(&problem, &facts);
-  assert_string_equal("clblast_projection_f32", choice.id);
-  assert_int_equal(2, choice.n_launches);
-  assert_int_equal(CA_STAGE_clblast_gemm, choice.launch[0].stage);
-  assert_int_equal(CA_STAGE_projection_finish, choice.launch[1].stage);
-  assert_int_equal(2 * 16 * 16 * 4, choice.workspace_bytes);
-  problem.tensor[CLATTN_W].dtype = CLATTN_F16;
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "clblast_projection_f32f16", "w is f16, must be f32");
-  problem = projection(2, 16, 32, 2, 8, CLATTN_F32);
-  problem.variant = "clblast";
-  problem.tensor[CLATTN_X].stride[0] = 16 * 32 + 1;
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "clblast_projection_f32",
-          "the rows of x do not lie at one distance, or overlap");
-  problem = projection(2, 16, 0, 2, 8, CLATTN_F32);
-  problem.variant = "clblast";
-  refuses(&problem, &facts, CLATTN_UNSUPPORTED, "clblast_projection_f32", "E is 0, CLBlast wants at least 1");
-}
 static void an_unknown_variant_is_told_what_there_is(void **state)
 {
   (void)state;
@@ -528,11 +383,8 @@ int main(void)
       cmocka_unit_test(preferences_between_tiles),
       cmocka_unit_test(vector_is_for_wide_cpus_by_its_fastest_tile),
       cmocka_unit_test(stages_of_vector_are_for_wide_cpus),
-      cmocka_unit_test(skinny_is_for_few_tokens_on_wide_cpus),
-      cmocka_unit_test(packed_reads_panels_of_its_own_width),
       cmocka_unit_test(decode_is_for_few_queries_on_wide_cpus),
       cmocka_unit_test(a_driver_that_ends_long_loops_gets_short_ones),
-      cmocka_unit_test(clblast_is_taken_by_name_for_float_matrices),
       cmocka_unit_test(an_unknown_variant_is_told_what_there_is),
       cmocka_unit_test(a_refused_choice_is_empty_and_null_arguments_are_fine),
   };
