@@ -45,6 +45,16 @@ typedef struct tile_place {
   int valid;       /* keys of the batch item */
 } tile_place;
 
+/* Part i of a place that is cut into parts of n queries. Only the first may have fewer: in causal order its queries
+ * have the fewest keys, so that what is lost by rounding up costs least. */
+CA_WITHIN tile_place part_of(tile_place place, int i, int n)
+{
+  const int parts = (place.rows + n - 1) / n, end = place.rows - (parts - 1 - i) * n, begin = max(end - n, 0);
+  place.first += begin;
+  place.rows = end - begin;
+  return place;
+}
+
 /* How dv channels are cut: `wide` panels of P_ROWS, then `narrow` ones of NARROW, with as little padding as can be. */
 typedef struct panels {
   int wide, narrow;
@@ -103,9 +113,9 @@ CA_APART rows load_block(const ca_attention_args *args, const ca_tensor_arg *t, 
   return (rows){room, width};
 }
 
-/* S^T of n keys and its maximum. Fewer than P_ROWS are scored as P_ROWS, and the last group begins early. A sum is taken
- * in two halves: that halves its rounding, which is nearly all of a large score's error. The second starts with its first
- * product and not with zero, which costs less. */
+/* S^T of n keys and its maximum. Fewer than P_ROWS are scored as P_ROWS, and the last group begins early. A sum is
+ * taken in two halves: that halves its rounding, which is nearly all of a large score's error. The second starts with
+ * its first product and not with zero, which costs less. */
 CA_APART void score_keys(rows keys, int dk, int n, const float *restrict queries, float *restrict scores,
                          vec *restrict top)
 {
@@ -375,9 +385,7 @@ CA_APART bool attend_tile(const ca_attention_args *args, __global const uchar *q
   const int channels = cut.wide * P_ROWS + cut.narrow * NARROW;
   const int tiles = (place.rows + QUERIES - 1) / QUERIES;
   for (int t = 0; t < tiles; t++) {
-    sub[t].place = place;
-    sub[t].place.first += t * QUERIES;
-    sub[t].place.rows = min(place.rows - t * QUERIES, QUERIES);
+    sub[t].place = part_of(place, t, QUERIES);
     for (int i = 0; i < P_VECTORS; i++) {
       load_queries(args, q, &sub[t].place, i * P_LANES, queries + t * P_HEAD * QUERIES + i * P_LANES);
       sub[t].top[i] = (vec)(-INFINITY);
@@ -424,8 +432,8 @@ KERNEL void vector_attention(const ca_attention_args args, __global const uchar 
                      : place_in_head % 2 ? tiles - 1 - place_in_head / 2
                                          : place_in_head / 2;
     const int b = head / args.hq;
-    const tile_place place = {b, head % args.hq, tile * rows, min(rows, args.sq - tile * rows),
-                              ca_valid_keys(&args, nonpad, b)};
+    const tile_place whole = {b, head % args.hq, 0, args.sq, ca_valid_keys(&args, nonpad, b)};
+    const tile_place place = part_of(whole, tile, rows);
     if (!attend_tile(&args, q, k, v, past_k, past_v, mask, y, lse, place, false))
       attend_tile(&args, q, k, v, past_k, past_v, mask, y, lse, place, true);
   }
