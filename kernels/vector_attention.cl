@@ -346,17 +346,25 @@ CA_APART void attend_block(const ca_attention_args *args, __global const uchar *
   const tile_place *place = &sub->place;
   const int2 first = ca_row_keys(args, place->valid, place->first);
   const int2 last = ca_row_keys(args, place->valid, place->first + place->rows - 1);
-  const bool open = last.x <= from && first.y >= from + n && args->mask_kind == CA_MASK_NONE && args->softcap == 0.0f;
+  const bool closes = last.x > from || args->mask_kind != CA_MASK_NONE || args->softcap != 0.0f;
   /* No fewer than P_ROWS keys, where the block has them: score_keys would read others. */
   const int skip = clamp(first.x - from, 0, max(n - P_ROWS, 0));
   const int used = min(max(last.y - from - skip, P_ROWS), n - skip);
   if (last.y <= from || first.x >= from + n) return;
+  /* Every query attends the first `open` keys; those that close_scores gets are P_ROWS too. */
+  int open = closes ? 0 : clamp(first.y - from, 0, used);
+  if (open < used) open = min(open, max(used - P_ROWS, 0)) / P_ROWS * P_ROWS;
   vec top[P_VECTORS], shift[P_VECTORS], shrink[P_VECTORS];
   CA_UNROLL for (int v = 0; v < P_VECTORS; v++) top[v] = shift[v] = sub->top[v];
   keys.at += skip * keys.stride;
   values.at += skip * values.stride;
-  score_keys(keys, args->dk, used, queries, scores, open ? top : shift);
-  if (!open && !close_scores(args, mask, place, from + skip, used, scores, top)) return;
+  score_keys(keys, args->dk, open, queries, scores, top);
+  if (open < used) {
+    keys.at += open * keys.stride;
+    score_keys(keys, args->dk, used - open, queries, scores + open * QUERIES, shift);
+    if (!close_scores(args, mask, place, from + skip + open, used - open, scores + open * QUERIES, top) && open == 0)
+      return;
+  }
   CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
   {
     /* -inf - -inf is not a number: a query that has met no key yet is shifted by zero. */
