@@ -33,6 +33,7 @@
 
 #define QUERIES (P_LANES * P_VECTORS) /* of a sub-tile */
 #define WIDTH (P_HEAD + P_LANES)      /* room for a row of a block and for what pads it */
+#define LINE 64                       /* bytes of a cache line */
 #define NARROW 4                      /* channels of the panels that make up a head's remainder */
 
 #define ALIGNED __attribute__((aligned(64)))
@@ -44,6 +45,16 @@ typedef struct tile_place {
   int first, rows; /* queries of this tile or sub-tile: first, first + 1, ... */
   int valid;       /* keys of the batch item */
 } tile_place;
+
+/* Part i of a place that is cut into parts of n queries. Only the first may have fewer: in causal order its queries
+ * have the fewest keys, so that what is lost by rounding up costs least. */
+CA_WITHIN tile_place part_of(tile_place place, int i, int n)
+{
+  const int parts = (place.rows + n - 1) / n, end = place.rows - (parts - 1 - i) * n, begin = max(end - n, 0);
+  place.first += begin;
+  place.rows = end - begin;
+  return place;
+}
 
 /* How dv channels are cut: `wide` panels of P_ROWS, then `narrow` ones of NARROW, with as little padding as can be. */
 typedef struct panels {
@@ -103,11 +114,18 @@ CA_APART rows load_block(const ca_attention_args *args, const ca_tensor_arg *t, 
   return (rows){room, width};
 }
 
-/* S^T of n keys and its maximum. Fewer than P_ROWS are scored as P_ROWS, and the last group begins early. A sum is taken
- * in two halves: that halves its rounding, which is nearly all of a large score's error. The second starts with its first
- * product and not with zero, which costs less. */
-CA_APART void score_keys(rows keys, int dk, int n, const float *restrict queries, float *restrict scores,
-                         vec *restrict top)
+/* Asks for n floats of P_ROWS rows before they are needed. */
+CA_WITHIN void fetch_rows(const float *row, long stride, int n)
+{
+  for (int d = 0; d < n; d += LINE / 4) CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_FETCH(row + i * stride + d, 0);
+}
+
+/* S^T of n keys and its maximum. Fewer than P_ROWS are scored as P_ROWS, and the last group begins early. A sum is
+ * taken in two halves: that halves its rounding, which is nearly all of a large score's error. The second starts with
+ * its first product and not with zero, which costs less. With dv > 0 the keys that come next are fetched, and the
+ * values of these. */
+CA_APART void score_keys(rows keys, int dk, rows values, int dv, int n, const float *restrict queries,
+                         float *restrict scores, vec *restrict top)
 {
   vec largest[P_VECTORS];
   CA_UNROLL for (int v = 0; v < P_VECTORS; v++) largest[v] = top[v];
@@ -116,6 +134,8 @@ CA_APART void score_keys(rows keys, int dk, int n, const float *restrict queries
     const float *key = keys.at + j * keys.stride, *query = queries;
     float *to = scores + j * QUERIES;
     vec sum[P_ROWS][P_VECTORS];
+    if (dv > 0) fetch_rows(key + P_ROWS * keys.stride, keys.stride, dk);
+    fetch_rows(values.at + j * values.stride, values.stride, dv);
     CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++) sum[i][v] = (vec)(0.0f);
     for (int d = 0; d < dk / 2; d++, query += QUERIES) CA_MULTIPLY(P_ROWS, query, key[i * keys.stride + d])
     CA_UNROLL for (int i = 0; i < P_ROWS; i++) CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
@@ -309,6 +329,22 @@ CA_APART bool store_outputs(const ca_attention_args *args, const tile_place *pla
   return !any(isnan(zero));
 }
 
+/* Asks for a sub-tile's rows before they are needed, if they lie together. A row of y is written whole, but a cache
+ * reads it first. */
+#define FETCH_SUB_TILE(name, x, channels, writes)                                                                      \
+  CA_APART void name(const ca_attention_args *args, const tile_place *place, __global const uchar *from)               \
+  {                                                                                                                    \
+    const int size = args->x##_type == CA_F32 ? 4 : 2;                                                                 \
+    const long head = args->x.offset + place->b * args->x.stride[0] + place->h * args->x.stride[1];                    \
+    if (args->x.stride[3] != 1) return;                                                                                \
+    for (int i = 0; i < place->rows; i++) {                                                                            \
+      __global const uchar *row = from + (head + (place->first + i) * args->x.stride[2]) * size;                       \
+      for (int at = 0; at < args->channels * size; at += LINE) CA_FETCH((const uchar *)(size_t)(row + at), writes);    \
+    }                                                                                                                  \
+  }
+FETCH_SUB_TILE(fetch_queries, q, dk, 0)
+FETCH_SUB_TILE(fetch_outputs, y, dv, 1)
+
 CA_APART void store_lse(const ca_attention_args *args, const tile_place *place, int lane0, vec top, vec total,
                         __global float *lse)
 {
@@ -327,26 +363,36 @@ typedef struct sub_tile {
   vec top[P_VECTORS], total[P_VECTORS];
 } sub_tile;
 
-/* One sub-tile through keys [from, from + n) of the block. */
+/* One sub-tile through keys [from, from + n) of the block, which the first one fetches for all. */
 CA_APART void attend_block(const ca_attention_args *args, __global const uchar *mask, sub_tile *sub, int from, int n,
-                           rows keys, rows values, panels cut, bool careful, const float *restrict queries,
-                           float *restrict output)
+                           rows keys, rows values, panels cut, bool fetches, bool careful,
+                           const float *restrict queries, float *restrict output)
 {
   float scores[P_KEYS * QUERIES] ALIGNED;
   const tile_place *place = &sub->place;
   const int2 first = ca_row_keys(args, place->valid, place->first);
   const int2 last = ca_row_keys(args, place->valid, place->first + place->rows - 1);
-  const bool open = last.x <= from && first.y >= from + n && args->mask_kind == CA_MASK_NONE && args->softcap == 0.0f;
+  const bool closes = last.x > from || args->mask_kind != CA_MASK_NONE || args->softcap != 0.0f;
   /* No fewer than P_ROWS keys, where the block has them: score_keys would read others. */
   const int skip = clamp(first.x - from, 0, max(n - P_ROWS, 0));
   const int used = min(max(last.y - from - skip, P_ROWS), n - skip);
   if (last.y <= from || first.x >= from + n) return;
+  /* Every query attends the first `open` keys; those that close_scores gets are P_ROWS too. */
+  int open = closes ? 0 : clamp(first.y - from, 0, used);
+  if (open < used) open = min(open, max(used - P_ROWS, 0)) / P_ROWS * P_ROWS;
   vec top[P_VECTORS], shift[P_VECTORS], shrink[P_VECTORS];
   CA_UNROLL for (int v = 0; v < P_VECTORS; v++) top[v] = shift[v] = sub->top[v];
   keys.at += skip * keys.stride;
   values.at += skip * values.stride;
-  score_keys(keys, args->dk, used, queries, scores, open ? top : shift);
-  if (!open && !close_scores(args, mask, place, from + skip, used, scores, top)) return;
+  const int dv = fetches ? args->dv : 0;
+  score_keys(keys, args->dk, values, dv, open, queries, scores, top);
+  if (open < used) {
+    const rows last_keys = {keys.at + open * keys.stride, keys.stride};
+    const rows last_values = {values.at + open * values.stride, values.stride};
+    score_keys(last_keys, args->dk, last_values, dv, used - open, queries, scores + open * QUERIES, shift);
+    if (!close_scores(args, mask, place, from + skip + open, used - open, scores + open * QUERIES, top) && open == 0)
+      return;
+  }
   CA_UNROLL for (int v = 0; v < P_VECTORS; v++)
   {
     /* -inf - -inf is not a number: a query that has met no key yet is shifted by zero. */
@@ -362,11 +408,12 @@ CA_APART void attend_block(const ca_attention_args *args, __global const uchar *
   }
 }
 
-/* A tile, from its queries to its rows of y. False: y is not finite throughout. */
+/* A tile, from its queries to its rows of y. With the last keys it fetches what comes then: its rows of y, and the
+ * queries of `next`. False: y is not finite throughout. */
 CA_APART bool attend_tile(const ca_attention_args *args, __global const uchar *q, __global const uchar *k,
                           __global const uchar *v, __global const uchar *past_k, __global const uchar *past_v,
                           __global const uchar *mask, __global uchar *y, __global float *lse, tile_place place,
-                          bool careful)
+                          tile_place next, bool careful)
 {
   float queries[P_TILES * P_HEAD * QUERIES] ALIGNED, outputs[P_TILES * WIDTH * QUERIES] ALIGNED;
   float keys[P_KEYS * WIDTH] ALIGNED, values[P_KEYS * WIDTH] ALIGNED;
@@ -375,9 +422,7 @@ CA_APART bool attend_tile(const ca_attention_args *args, __global const uchar *q
   const int channels = cut.wide * P_ROWS + cut.narrow * NARROW;
   const int tiles = (place.rows + QUERIES - 1) / QUERIES;
   for (int t = 0; t < tiles; t++) {
-    sub[t].place = place;
-    sub[t].place.first += t * QUERIES;
-    sub[t].place.rows = min(place.rows - t * QUERIES, QUERIES);
+    sub[t].place = part_of(place, t, QUERIES);
     for (int i = 0; i < P_VECTORS; i++) {
       load_queries(args, q, &sub[t].place, i * P_LANES, queries + t * P_HEAD * QUERIES + i * P_LANES);
       sub[t].top[i] = (vec)(-INFINITY);
@@ -396,9 +441,15 @@ CA_APART bool attend_tile(const ca_attention_args *args, __global const uchar *q
         load_block(args, &args->k, k, &args->past_k, past_k, args->k_type, args->dk, args->dk, &place, from, n, keys);
     const rows value_rows =
         load_block(args, &args->v, v, &args->past_v, past_v, args->v_type, args->dv, channels, &place, from, n, values);
-    for (int t = 0; t < tiles; t++)
-      attend_block(args, mask, &sub[t], from, n, key_rows, value_rows, cut, careful, queries + t * P_HEAD * QUERIES,
-                   outputs + t * WIDTH * QUERIES);
+    for (int t = 0; t < tiles; t++) {
+      if (from + n == end) {
+        const tile_place ahead = part_of(next, t, QUERIES);
+        fetch_outputs(args, &sub[t].place, y);
+        if (t * QUERIES < next.rows) fetch_queries(args, &ahead, q);
+      }
+      attend_block(args, mask, &sub[t], from, n, key_rows, value_rows, cut, t == 0 && key_rows.at != keys, careful,
+                   queries + t * P_HEAD * QUERIES, outputs + t * WIDTH * QUERIES);
+    }
   }
   bool finite = true;
   for (int t = 0; t < tiles; t++)
@@ -410,6 +461,18 @@ CA_APART bool attend_tile(const ca_attention_args *args, __global const uchar *q
   return finite;
 }
 
+/* Tile `item` of all. In causal order the last tiles have the most keys: one from each end in turn makes the groups
+ * alike. */
+CA_APART tile_place place_of(const ca_attention_args *args, __global const long *nonpad, long item, int tiles)
+{
+  const int head = (int)(item / tiles), place_in_head = (int)(item % tiles), b = head / args->hq;
+  const int tile = !args->causal       ? place_in_head
+                   : place_in_head % 2 ? tiles - 1 - place_in_head / 2
+                                       : place_in_head / 2;
+  const tile_place whole = {b, head % args->hq, 0, args->sq, ca_valid_keys(args, nonpad, b)};
+  return part_of(whole, tile, P_TILES * QUERIES);
+}
+
 KERNEL void vector_attention(const ca_attention_args args, __global const uchar *q, __global const uchar *k,
                              __global const uchar *v, __global const uchar *past_k, __global const uchar *past_v,
                              __global const uchar *mask, __global const long *nonpad, __global uchar *y,
@@ -418,15 +481,9 @@ KERNEL void vector_attention(const ca_attention_args args, __global const uchar 
   const int rows = P_TILES * QUERIES, tiles = (args.sq + rows - 1) / rows;
   const long all = (long)args.b * args.hq * tiles;
   for (long item = (long)get_group_id(0); item < all; item += (long)get_num_groups(0)) {
-    const int head = (int)(item / tiles), place_in_head = (int)(item % tiles);
-    /* In causal order the last tiles have the most keys: one from each end in turn makes the groups alike. */
-    const int tile = !args.causal        ? place_in_head
-                     : place_in_head % 2 ? tiles - 1 - place_in_head / 2
-                                         : place_in_head / 2;
-    const int b = head / args.hq;
-    const tile_place place = {b, head % args.hq, tile * rows, min(rows, args.sq - tile * rows),
-                              ca_valid_keys(&args, nonpad, b)};
-    if (!attend_tile(&args, q, k, v, past_k, past_v, mask, y, lse, place, false))
-      attend_tile(&args, q, k, v, past_k, past_v, mask, y, lse, place, true);
+    const tile_place place = place_of(&args, nonpad, item, tiles);
+    const tile_place next = place_of(&args, nonpad, min(item + 1, all - 1), tiles);
+    if (!attend_tile(&args, q, k, v, past_k, past_v, mask, y, lse, place, next, false))
+      attend_tile(&args, q, k, v, past_k, past_v, mask, y, lse, place, next, true);
   }
 }
