@@ -185,7 +185,8 @@ static clattn_status plan_small_scores(clattn_context *context, const char *vari
   return status;
 }
 
-/* Where the families for CPUs run: only they make Q, K and V in one launch. */
+/* Where the families for CPUs run: only they make Q, K and V in one launch. Asked of a context of sound kernels: one of
+ * planted kernels remembers an earlier run's verdict. */
 static bool has_fused_parts(clattn_context *context)
 {
   clattn_report report;
@@ -220,7 +221,7 @@ static void each_operation_is_judged(void **state)
   planted_edit(kernels, "reference.cl", "const ca_real scaled = ", "const ca_real scaled = (ca_real)1.001 * ");
   planted_edit(kernels, "lib/parts.clh", "args->h = other->h;", "args->h = other->h - 1;");
   clattn_context *context = open_with(d, kernels, few_tiles);
-  const bool fused = has_fused_parts(context);
+  const bool fused = has_fused_parts(d->context);
   assert_status(CLATTN_OK, clattn_selftest(context, expect_wrong, &found, &kinds, &report), &report);
   for (int i = 0; wrong[i]; i++) {
     const bool of_parts = strstr(wrong[i], "skinny") || strstr(wrong[i], "vector") || strstr(wrong[i], "packed");
