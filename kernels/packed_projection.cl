@@ -199,15 +199,9 @@ KERNEL void packed_projection(const ca_projections_args all, __global const ucha
   const long ranges = divide_parts(&all, tiles, &parts), fair = (all_tokens + tiles - 1) / max(tiles, 1L);
   const long tile_tokens = (fair + P_ROWS - 1) / P_ROWS * P_ROWS;
   for (long item = (long)get_group_id(0); item < tiles * ranges; item += (long)get_num_groups(0)) {
-    const long tile = item / ranges;
-    long range = item - tile * ranges;
-    const int i = ca_take_part(&parts, &range);
-    const ca_projection_args *args = &parts.args[i];
     part p;
-    p.first = tile * tile_tokens;
-    p.tokens = (int)min(tile_tokens, all_tokens - p.first);
-    p.column = (int)range * parts.range[i];
-    p.columns = min(parts.range[i], ca_part_width(args) - p.column);
+    const int i = ca_take_item(&parts, ranges, tile_tokens, item, &p);
+    const ca_projection_args *args = &parts.args[i];
     if (p.tokens > 0)
       project_part(args, x, CA_OF_PART(i, w), CA_OF_PART(i, bias), cosine, sine, position, CA_OF_PART(i, y), &p);
   }

@@ -209,15 +209,9 @@ KERNEL void skinny_projection(const ca_projections_args all, __global const ucha
   const long all_tokens = (long)all.first.b * all.first.s, tiles = (all_tokens + P_TILE - 1) / P_TILE;
   const long ranges = divide_parts(&all, tiles, &parts), tile_tokens = (all_tokens + tiles - 1) / max(tiles, 1L);
   for (long item = (long)get_group_id(0); item < tiles * ranges; item += (long)get_num_groups(0)) {
-    const long tile = item / ranges;
-    long range = item - tile * ranges;
-    const int i = ca_take_part(&parts, &range);
-    const ca_projection_args *args = &parts.args[i];
     part p;
-    p.first = tile * tile_tokens;
-    p.tokens = (int)min(tile_tokens, all_tokens - p.first);
-    p.column = (int)range * parts.range[i];
-    p.columns = min(parts.range[i], ca_part_width(args) - p.column);
+    const int i = ca_take_item(&parts, ranges, tile_tokens, item, &p);
+    const ca_projection_args *args = &parts.args[i];
     if (p.tokens > 0)
       project_part(args, x, CA_OF_PART(i, w), CA_OF_PART(i, bias), cosine, sine, position, CA_OF_PART(i, y), &p);
   }

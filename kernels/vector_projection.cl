@@ -31,12 +31,6 @@
 #define ALIGNED __attribute__((aligned(64)))
 #define KERNEL __kernel __attribute__((reqd_work_group_size(1, 1, 1))) CA_WHOLE_VECTORS
 
-/* Tokens first, first + 1, ... of all batches, and columns column, column + 1, ... */
-typedef struct part {
-  long first;
-  int tokens, column, columns;
-} part;
-
 /* Elements [e, e + n) of a vector of tokens, transposed to [e][TOKENS]. Lanes past the last token repeat it. */
 CA_APART void load_tokens(const ca_projection_args *args, __global const uchar *x, const part *p, int lane0, int e,
                           int n, float *restrict to)
@@ -203,15 +197,9 @@ KERNEL void vector_projection(const ca_projections_args all, __global const ucha
   const long all_tokens = (long)all.first.b * all.first.s;
   const long tiles = (all_tokens + P_TILES * TOKENS - 1) / (P_TILES * TOKENS);
   for (long item = (long)get_group_id(0); item < tiles * ranges; item += (long)get_num_groups(0)) {
-    const long tile = item / ranges;
-    long range = item - tile * ranges;
-    const int i = ca_take_part(&parts, &range);
-    const ca_projection_args *args = &parts.args[i];
     part p;
-    p.first = tile * P_TILES * TOKENS;
-    p.tokens = (int)min((long)(P_TILES * TOKENS), all_tokens - p.first);
-    p.column = (int)range * parts.range[i];
-    p.columns = min(parts.range[i], ca_part_width(args) - p.column);
+    const int i = ca_take_item(&parts, ranges, P_TILES * TOKENS, item, &p);
+    const ca_projection_args *args = &parts.args[i];
     project_part(args, x, CA_OF_PART(i, w), CA_OF_PART(i, bias), cosine, sine, position, CA_OF_PART(i, y), &p);
   }
 }
