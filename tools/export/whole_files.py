@@ -1,0 +1,26 @@
+"""Files that appear complete or not at all, and what is said of many at once."""
+import os
+
+from export.refusal import Refusal
+
+
+def write(path, writer):
+    """writer(name) writes a file of another name in the same folder, which then takes the place of `path`."""
+    folder, base = os.path.split(path)
+    part = os.path.join(folder, f".{base}.{os.getpid()}.part")
+    try:
+        writer(part)
+        os.replace(part, path)
+    except OSError as error:
+        raise Refusal(f"{path}: {error.strerror or error}") from None
+    finally:
+        if os.path.lexists(part):
+            os.unlink(part)
+
+
+def group_by_text(pairs):
+    """(text, number) pairs as {text: [number...]}, in the order of the texts' first numbers."""
+    groups = {}
+    for text, number in pairs:
+        groups.setdefault(text, []).append(number)
+    return groups
