@@ -54,9 +54,9 @@ def mask_rule(mask, window):
         return {}, allowed.clone()
     left, right = band
     attributes = {"is_causal": "1"} if right == 0 else {"right_window_size": str(right)} if right < size - 1 else {}
-    if right == 0 and window and window > left:
-        left = window - 1  # a text shorter than the window does not show it
-    if left < size - 1 or right == 0 and window:
+    hidden = right == 0 and window and window > left  # by a text that is shorter than the window
+    if hidden or left < size - 1:
+        left = window - 1 if hidden else left
         attributes["left_window_size"] = str(left)
     return attributes, None
 

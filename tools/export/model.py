@@ -82,6 +82,11 @@ def run(loaded, ids):
     takes = inspect.signature(loaded.net.forward).parameters
     extra = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
     loaded.net.config.get_text_config().use_cache = False
-    with torch.inference_mode():
-        out = loaded.net(input_ids=torch.tensor([ids]), **extra)
+    try:
+        with torch.inference_mode():
+            out = loaded.net(input_ids=torch.tensor([ids]), **extra)
+    except Refusal:
+        raise
+    except Exception as error:  # ids that the weights have no row for, say
+        raise Refusal(f"its run fails: {type(error).__name__}: {first_lines(error)}") from error
     return int(out.logits[0, -1].argmax()) if loaded.causal else None

@@ -165,17 +165,16 @@ def layer_of(now, with_expected):
     words = [f"{name}={value}" for name, value in sorted(layer.attributes.items())] + (["attn_mask"] if mask is not None else [])
     layer.told += "; " + ", ".join(words)
     if with_expected:
-        take_expected(layer, now, output)
+        take_expected(layer, now, three, output)
     return layer
 
 
-def take_expected(layer, now, output):
-    """What the model made: of a layer with projections as `clattn attend` gives it, else the attention's output alone."""
-    if "I" not in layer.tensors:
+def take_expected(layer, now, three, output):
+    """What the model made: of a layer with projections as `clattn attend` gives it, else the attention's output alone.
+    A factor of Q is the file's scale, and Q there is without it."""
+    if not three:
         layer.expected["Y"] = now.y.transpose(1, 2)
         return
-    layer.expected.update(K=now.k, V=now.v, Y=now.y.flatten(2))
-    if "scale" not in layer.attributes:
-        layer.expected["Q"] = now.q
+    layer.expected.update(Q=now.q / three["Q"].factor, K=now.k, V=now.v, Y=now.y.flatten(2))
     if output:
         layer.expected["Z"] = now.output.made
