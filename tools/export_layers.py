@@ -29,6 +29,7 @@ def export(options):
     gguf = command_line.check_model(options.model)
     command_line.check_folders(options)
     requirements.check(gguf)
+    requirements.prepare()
     from export import layer_files, model, observe  # torch and transformers, only once nothing else is wrong
 
     begin = time.monotonic()
@@ -38,7 +39,7 @@ def export(options):
     run_begin = time.monotonic()
     next_token = recorder.run(loaded, ids)
     command_line.check_layers(options.layers, recorder.numbers)
-    files = layer_files.files_of(loaded, ids, recorder.layers, next_token)
+    files = layer_files.files_of(loaded, ids, recorder.layers, next_token, max(recorder.numbers))
     for folder in filter(None, (options.output, options.expect)):
         os.makedirs(folder, exist_ok=True)
     for file in files:

@@ -34,10 +34,11 @@ def stored(layer, dtype):
     return out
 
 
-def files_of(loaded, ids, layers, next_token):
+def files_of(loaded, ids, layers, next_token, last):
+    """last: the number of the model's last layer, as long as every name's."""
     tokens = json.dumps(token_texts.of(loaded.tokenizer, ids), ensure_ascii=False)
     following = {} if next_token is None else {"next_token": token_texts.of(loaded.tokenizer, [next_token])[0]}
-    digits = max(2, len(str(max(layer.number for layer in layers)))) if layers else 2
+    digits = max(2, len(str(last)))
     files = []
     for layer in layers:
         labels = {"tokens": tokens, **following, "title": f"layer {layer.number}", "layer": str(layer.number),

@@ -1,18 +1,14 @@
 """A model and its tokenizer, from this machine's disk by transformers, in float32 with the weights it will be said to have."""
+import functools
 import inspect
 import os
 import sys
 import warnings
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if not sys.stderr.isatty():
-    os.environ.setdefault("TQDM_DISABLE", "1")  # bars are for terminals
+import torch
+import transformers
 
-import torch  # noqa: E402
-import transformers  # noqa: E402
-
-from export.refusal import Refusal  # noqa: E402
+from export.refusal import Refusal
 
 STORED = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 
@@ -28,7 +24,18 @@ class Loaded:
 
 def silence():
     transformers.utils.logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore")
+
+
+def read_once():
+    """transformers parses a GGUF file for the configuration, the tokenizer and the model, and asks for the names of its
+    tensors a module: half of the time that loading takes."""
+    import gguf
+
+    gguf.GGUFReader = functools.cache(gguf.GGUFReader)
+    gguf.get_tensor_name_map = functools.cache(gguf.get_tensor_name_map)
 
 
 def first_lines(error):
@@ -45,6 +52,8 @@ def has_head(config):
 
 def load(path, gguf, dtype, name, recorder):
     silence()
+    if gguf:
+        read_once()
     folder, extra = (os.path.split(path)[0] or ".", {"gguf_file": os.path.basename(path)}) if gguf else (path, {})
     extra["local_files_only"] = True
     try:

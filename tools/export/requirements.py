@@ -1,12 +1,21 @@
 """The modules that an export needs, looked for before any of them is loaded."""
 import importlib.util
 import os
+import sys
 
 from export.refusal import Refusal
 
 NEEDED = ["torch", "transformers", "safetensors"]
 NEEDED_BY_GGUF = ["gguf", "accelerate"]
 FILE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "model_requirements.txt")
+
+
+def prepare():
+    """What these modules read in the environment as they are loaded."""
+    os.environ["HF_HUB_OFFLINE"] = "1"  # a model is on this machine, or it is refused
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def check(gguf):
