@@ -27,9 +27,11 @@ import torch  # noqa: E402
 import transformers  # noqa: E402
 from export import attention_rule, token_texts  # noqa: E402
 from safetensors import safe_open  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 
 CLATTN, SCRATCH = sys.argv[1:3]
 SENTENCE = "The pink elephant tried to get into the car but it was too"
+WHOLE = "KQVYZ"  # what a layer with projections gives
 STORY = "The cat sat on the mat because it was tired, and the dog, which was not, ran off to the naïve café: 3 × 7."
 
 
@@ -59,7 +61,8 @@ def export(model, out, *arguments, text=STORY):
     """Status, and all that was said; the layers lie in out/layers, what is expected in out/expect."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = export_layers.main([model, "--text", text, "-o", f"{out}/layers", "--expect", f"{out}/expect", *arguments])
+        folders = ["-o", f"{out}/layers", "--expect", f"{out}/expect"]
+        status = export_layers.main([model, "--text", text, *folders, *arguments])
     return status, said.getvalue()
 
 
@@ -74,24 +77,26 @@ def attend(out):
 
 
 class Case(unittest.TestCase):
-    def check_attend(self, out, tensors, layers):
+    def check_attend(self, out, tensors):
+        """tensors: of each layer, which ones the model computed, all of them found again."""
         done, lines = attend(out)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual([line["tensor"] for line in lines if line["good"]].count("Y"), layers)
-        self.assertEqual({line["tensor"] for line in lines}, set(tensors))
-        self.assertEqual(len(lines), layers * len(tensors))
+        self.assertTrue(all(line["good"] for line in lines))
+        names = sorted(os.listdir(f"{out}/layers"))
+        self.assertEqual(["".join(sorted(line["tensor"] for line in lines if line["input"].endswith(name)))
+                          for name in names], tensors)
 
 
 class RealModels(Case):
     def test_smollm2(self):
-        """Every layer of a quantised GGUF file; what it reads and says next is what tests/data has of the same model."""
+        """Every layer of a quantised GGUF file; its tokens and next token are those that tests/data has of it."""
         out = fresh("smollm2")
         status, said = export(SMOLLM2, out, text=SENTENCE)
         self.assertEqual(status, 0, said)
         self.assertLess(float(re.search(r"([0-9.]+) s to run and write", said).group(1)), 60.0, said)
         names = [f"layer{i:02}.safetensors" for i in range(30)]
         self.assertEqual(sorted(os.listdir(f"{out}/layers")), names)
-        self.check_attend(out, "QKVYZ", 30)
+        self.check_attend(out, 30 * [WHOLE])
         known = File(os.path.join(ROOT, "tests/data/smollm2-layer13-elephant.safetensors"))
         made = File(f"{out}/layers/layer13.safetensors")
         for key in ("is_causal", "q_num_heads", "kv_num_heads", "next_token"):
@@ -111,7 +116,7 @@ class RealModels(Case):
         status, said = export(MINILM, out, "--name", "all-MiniLM-L6-v2")
         self.assertEqual(status, 0, said)
         self.assertEqual(sorted(os.listdir(f"{out}/layers")), [f"layer{i:02}.safetensors" for i in range(6)])
-        self.check_attend(out, "QKVYZ", 6)
+        self.check_attend(out, 6 * [WHOLE])
         weights = File(os.path.join(MINILM, "model.safetensors")).tensors
         made = File(f"{out}/layers/layer03.safetensors")
         prefix = "encoder.layer.3.attention."
@@ -136,7 +141,7 @@ class RealModels(Case):
                 self.assertEqual(made.tensors["I"].dtype, torch.float32)
                 self.assertEqual(made.tensors["I"].shape[1], 7)
                 self.assertEqual(len(json.loads(made.metadata["tokens"])), 7)
-                self.check_attend(out, "QKVYZ", 3)
+                self.check_attend(out, 3 * [WHOLE])
 
     def test_refusals(self):
         for arguments, text, words in (
@@ -149,6 +154,21 @@ class RealModels(Case):
                 for word in words:
                     self.assertIn(word, said)
                 self.assertFalse(os.path.exists(out))
+
+    def test_weights_that_a_type_cannot_hold(self):
+        folder, out = fresh("large"), fresh("large-out")
+        tiny_models.make("llama", folder, MINILM)
+        path = os.path.join(folder, "model.safetensors")
+        tensors, name = File(path).tensors, "model.layers.1.self_attn.k_proj.weight"
+        tensors[name][3, 5] = 7e4
+        save_file(tensors, path, {"format": "pt"})
+        status, said = export(folder, out, "--dtype", "float16")
+        self.assertEqual(status, 1)
+        for word in (name, "1 of 1152 numbers are not finite as float16", "65504"):
+            self.assertIn(word, said)
+        self.assertFalse(os.path.exists(out))
+        status, said = export(folder, out, "--dtype", "bfloat16")
+        self.assertEqual(status, 0, said)
 
     def test_files_that_are_damaged(self):
         for name, model_bytes, words in (("short", 1000, "cannot read it"), ("none", None, "cannot read it")):
@@ -186,25 +206,32 @@ class TinyModels(Case):
         self.assertEqual(numbers, [1] if "hybrid" in name else [0, 1])
         for number in numbers:
             self.check_file(name, config, File(f"{out}/layers/layer0{number}.safetensors"), number)
-        tensors = "Y" if entry["form"] == "QKV" else "QKVY" if "W_O" in entry["lacks"] else "QKVYZ"
-        self.check_attend(out, tensors, len(numbers))
+        whole = WHOLE[:-1] if "W_O" in entry["lacks"] else WHOLE
+        self.check_attend(out, ["Y" if self.of_layer(entry["forms"], number) == "QKV" else whole for number in numbers])
+
+    @staticmethod
+    def of_layer(values, number):
+        return values[min(number, len(values) - 1)]
 
     def check_file(self, name, config, file, number):
         entry = tiny_models.ROWS[name]
-        attributes = dict(entry["layers"][min(number, len(entry["layers"]) - 1)], q_num_heads="4",
+        attributes = dict(self.of_layer(entry["layers"], number), q_num_heads="4",
                           kv_num_heads=str(getattr(config, "num_key_value_heads", None) or 4))
         labels = {"tokens", "next_token", "title", "layer", "source"}
         self.assertEqual({key: value for key, value in file.metadata.items() if key not in labels}, attributes)
         self.assertEqual("next_token" in file.metadata, tiny_models.is_causal(name))
-        wanted = {"I", "W_Q", "W_K", "W_V", "W_O"} if entry["form"] == "I" else {"Q", "K", "V"}
-        self.assertLessEqual((wanted | entry["has"]) - entry["lacks"], set(file.tensors))
+        projected = self.of_layer(entry["forms"], number) == "I"
+        wanted = {"I", "W_Q", "W_K", "W_V", "W_O"} if projected else {"Q", "K", "V"}
+        has = entry["has"] if number == 0 or "is_causal" in entry["layers"][0] else set()
+        self.assertLessEqual((wanted | has) - entry["lacks"], set(file.tensors))
         self.assertFalse(entry["lacks"] & set(file.tensors))
 
     def test_positions_by_layer(self):
         """SmolLM3 rotates in some of its layers only."""
         out = os.path.join(SCRATCH, "tiny-smollm3-without-position-out")
         self.check_row("smollm3-without-position")
-        self.assertEqual(["cos_cache" in File(f"{out}/layers/layer0{i}.safetensors").tensors for i in (0, 1)], [True, False])
+        rotates = ["cos_cache" in File(f"{out}/layers/layer0{i}.safetensors").tensors for i in (0, 1)]
+        self.assertEqual(rotates, [True, False])
 
 
 for row in tiny_models.ROWS:
@@ -252,12 +279,14 @@ class Masks(unittest.TestCase):
 class Tokens(unittest.TestCase):
     def test_parts_of_characters(self):
         """An emoji of several tokens is shown in each of them."""
-        tokenizer = transformers.AutoTokenizer.from_pretrained(os.path.dirname(SMOLLM2), gguf_file=os.path.basename(SMOLLM2))
+        folder, file = os.path.split(SMOLLM2)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
         ids = tokenizer("a 🦣 b")["input_ids"]
         texts = token_texts.of(tokenizer, ids)
         parts = [text for text in texts if "🦣" in text]
         self.assertGreater(len(parts), 1)
-        self.assertEqual([text.rsplit(" ", 1)[1] for text in parts], [f"{k}/{len(parts)}" for k in range(1, len(parts) + 1)])
+        places = [f"{k}/{len(parts)}" for k in range(1, len(parts) + 1)]
+        self.assertEqual([text.rsplit(" ", 1)[1] for text in parts], places)
         self.assertEqual((texts[0], texts[-1]), ("a", " b"))
         self.assertFalse(any(token_texts.UNKNOWN in text for text in texts))
 

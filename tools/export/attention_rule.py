@@ -1,4 +1,4 @@
-"""What a file can say of an attention beyond its tensors: masks as attributes, and the formula, held against the model."""
+"""What a file says of an attention beyond its tensors: masks as attributes; and the formula, held against the model."""
 import math
 
 import torch
@@ -6,13 +6,15 @@ import torch
 from export.refusal import Refusal
 
 ROWS = 1024
-NEAR = 1e-4        # of the largest number: what is found is right to float32, what is not found is off by its own size
+NEAR = 1e-5        # of the largest number: what is found is right to float32, what is not found is off by its own size
+NEAR_Y = 1e-4      # where large scores race closely, their rounding is y's
 CLOSED = -1e30     # an additive mask's number from which on a key is not attended
-KNOWN = {"dropout", "is_causal", "position_ids", "cache_position", "output_attentions", "use_cache"}
+KNOWN = {"scaling", "softcap", "sliding_window", "dropout", "is_causal", "position_ids", "cache_position",
+         "output_attentions", "use_cache"}
 
 
-def near(made, seen):
-    return made.shape == seen.shape and float((made - seen).abs().max()) <= NEAR * max(float(seen.abs().max()), 1e-6)
+def near(made, seen, part=NEAR):
+    return made.shape == seen.shape and float((made - seen).abs().max()) <= part * max(float(seen.abs().max()), 1e-6)
 
 
 def as_open(mask):
@@ -65,7 +67,7 @@ def formula(now, rows):
     """Some rows of y by the operator's formula."""
     group = now.q.shape[1] // now.k.shape[1]
     keys, values = (t.repeat_interleave(group, 1) for t in (now.k, now.v))
-    scores = now.scale * now.q[:, :, rows] @ keys.transpose(2, 3)
+    scores = now.q[:, :, rows] @ keys.transpose(2, 3) * now.scale
     if now.softcap:
         scores = now.softcap * torch.tanh(scores / now.softcap)
     if now.mask is not None:
@@ -79,9 +81,10 @@ def check_formula(now):
     if now.q.shape[1] % now.k.shape[1]:
         raise Refusal(f"layer {now.number}: {now.q.shape[1]} query heads on {now.k.shape[1]} key heads, no multiple")
     made = torch.cat([formula(now, slice(at, at + ROWS)) for at in range(0, now.q.shape[2], ROWS)], 1)
-    if made.shape == now.y.shape and near(made, now.y):
+    if near(made, now.y, NEAR_Y):
         return
     worst = float((made - now.y).abs().max()) if made.shape == now.y.shape else math.inf
-    given = sorted(name for name, value in now.others.items() if value is not None and name not in KNOWN)
-    raise Refusal(f"layer {now.number} ({type(now.module).__name__}): its attention is no softmax(scale Q K^T) V: off by "
-                  f"{worst:.3g} of {float(now.y.abs().max()):.3g}" + (f"; it is given {', '.join(given)}" if given else ""))
+    given = sorted(name for name, value in now.named.items() if value is not None and name not in KNOWN)
+    more = f"; it is given {', '.join(given)}" if given else ""
+    raise Refusal(f"layer {now.number} ({type(now.module).__name__}): its attention is no softmax(scale Q K^T) V: "
+                  f"off by {worst:.3g} of {float(now.y.abs().max()):.3g}{more}")

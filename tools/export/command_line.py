@@ -7,7 +7,7 @@ from export.refusal import Refusal
 DTYPES = ["auto", "float32", "float16", "bfloat16"]
 MOST_LAYERS = 10000  # of a model: a longer list is a slip of the finger
 EXAMPLE = """\
-example: tools/export_layers.py SmolLM2-135M-Instruct.gguf --text "The pink elephant tried to get into the car but it was too" -o layers
+example: tools/export_layers.py SmolLM2-135M-Instruct.gguf --text "What word follows? It was too" -o layers
          clattn draw layers/*.safetensors -o network.html
 example: tools/export_layers.py MODEL_FOLDER --text-file story.txt --layers 0,3-5 -o layers --expect expected
          clattn attend layers/layer00.safetensors --expect expected/layer00.expect.safetensors
@@ -50,10 +50,10 @@ def token_count(text):
 def parser():
     p = argparse.ArgumentParser(
         prog="tools/export_layers.py", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Runs a language model on a text and writes its attention layers as files that `clattn attend` and\n"
-                    "`clattn draw` take, DIR/layerNN.safetensors: hidden states, weights, biases, rotary tables, tokens.\n"
-                    "A layer whose Q and K are more than a rotated projection (norms of q and k, say) is written as Q, K\n"
-                    "and V; one whose attention is no softmax of scores is refused.",
+        description="Runs a language model on a text and writes its attention layers as files that `clattn attend`\n"
+                    "and `clattn draw` take, DIR/layerNN.safetensors: hidden states, weights, biases, rotary tables,\n"
+                    "tokens. A layer whose Q and K are more than a rotated projection (norms of q and k, say) is\n"
+                    "written as Q, K and V; one whose attention is no softmax of scores is refused.",
         epilog=EXAMPLE)
     p.add_argument("model", metavar="MODEL", help="a model's folder (config.json, weights, tokenizer) or a .gguf file")
     text = p.add_mutually_exclusive_group(required=True)
@@ -79,7 +79,7 @@ def read(arguments):
         if getattr(options, name) == "":
             p.error(f"the name of {name.replace('_', '-')} is empty")
     if options.expect and os.path.realpath(options.expect) == os.path.realpath(options.output):
-        p.error(f"--expect {options.expect} is the folder of -o: {options.output}/*.safetensors is to be the layers alone")
+        p.error(f"--expect {options.expect} is the folder of -o: {options.output}/*.safetensors is to be layers alone")
     return options
 
 

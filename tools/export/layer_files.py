@@ -8,7 +8,6 @@ from safetensors.torch import save_file
 
 from export import token_texts, whole_files
 from export.model import STORED
-from export.refusal import Refusal
 
 WEIGHTS = ("W_", "b_")
 
@@ -21,15 +20,11 @@ class File:
 
 
 def stored(layer, dtype):
-    """The tensors as they lie in the file: dense, each with memory of its own, and finite."""
+    """The tensors as they lie in the file: dense, each with memory of its own."""
     out = {}
     for name, tensor in layer.tensors.items():
         if tensor.dtype != torch.bool:
             tensor = tensor.to(dtype if name.startswith(WEIGHTS) else torch.float32)
-            lost = int((~torch.isfinite(tensor)).sum()) if name != "attn_mask" else 0
-            if lost:
-                raise Refusal(f"layer {layer.number}, {name}: {lost} numbers are not finite as {STORED.get(tensor.dtype)} "
-                              f"(the limit is {torch.finfo(tensor.dtype).max:.6g}): another --dtype may hold them")
         out[name] = tensor.clone(memory_format=torch.contiguous_format)
     return out
 
@@ -63,4 +58,5 @@ def save(tensors, metadata, path):
 def write(file, folder, expect_folder):
     save(file.tensors, file.metadata, os.path.join(folder, f"{file.base}.safetensors"))
     if expect_folder:
-        save(file.expected, {"source": file.metadata["source"]}, os.path.join(expect_folder, f"{file.base}.expect.safetensors"))
+        path = os.path.join(expect_folder, f"{file.base}.expect.safetensors")
+        save(file.expected, {"source": file.metadata["source"]}, path)

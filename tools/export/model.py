@@ -1,4 +1,4 @@
-"""A model and its tokenizer, from this machine's disk by transformers, in float32 with the weights it will be said to have."""
+"""A model and its tokenizer, read by transformers from this machine's disk; it runs in float32."""
 import functools
 import inspect
 import os
@@ -14,7 +14,7 @@ STORED = {torch.float32: "float32", torch.float16: "float16", torch.bfloat16: "b
 
 
 class Loaded:
-    """net, tokenizer, name as labels have it, kind ("llama"), dtype of the weights, causal: it foretells a next token."""
+    """net, tokenizer, name as labels have it, kind ("llama"), dtype of the weights, causal: there is a next token."""
 
     def __init__(self, net, tokenizer, name, causal):
         self.tokenizer, self.name, self.causal = tokenizer, name, causal
@@ -59,7 +59,7 @@ def load(path, gguf, dtype, name, recorder):
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **extra)
         if config.is_encoder_decoder:
-            raise Refusal(f"{path}: a model of an encoder and a decoder ({config.model_type}); one stack of layers is taken")
+            raise Refusal(f"{path}: a model of an encoder and a decoder ({config.model_type}); one stack is taken")
         causal = has_head(config)
         kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **extra)
@@ -68,10 +68,21 @@ def load(path, gguf, dtype, name, recorder):
     except Refusal:
         raise
     except Exception as error:  # whatever a model's files make transformers say
-        raise Refusal(f"{path}: transformers {transformers.__version__} cannot read it: {first_lines(error)}") from error
+        version = transformers.__version__
+        raise Refusal(f"{path}: transformers {version} cannot read it: {first_lines(error)}") from error
     if net.dtype not in STORED:
-        raise Refusal(f"{path}: its weights are {net.dtype}: --dtype float32, float16 or bfloat16 says how to store them")
+        raise Refusal(f"{path}: its weights are {net.dtype}: --dtype float32, float16 or bfloat16 for the files")
+    check_finite(path, net)
     return Loaded(net, tokenizer, name or os.path.basename(os.path.abspath(path)).removesuffix(".gguf"), causal)
+
+
+def check_finite(path, net):
+    """Weights that a 16-bit type cannot hold are infinite by now."""
+    for name, weight in net.named_parameters():
+        lost = weight.numel() - int(torch.isfinite(weight).sum())
+        if lost:
+            raise Refusal(f"{path}: {name}: {lost} of {weight.numel()} numbers are not finite as {STORED[net.dtype]}, whose "
+                          f"limit is {torch.finfo(net.dtype).max:.6g}: another --dtype may hold them")
 
 
 def tokens_of(loaded, text, most):

@@ -62,33 +62,33 @@ class Recorder:
         AttentionInterface.register(self.NAME, self.attend)
         AttentionMaskInterface.register(self.NAME, whole_mask)
 
-    def attend(self, module, query, key, value, attention_mask, scaling=None, softcap=None, sliding_window=None, **others):
+    def attend(self, module, query, key, value, attention_mask, **named):
+        """What transformers calls: writes down what it is given, and does what the model's plain attention does."""
         self.finish()
         self.now = now = Attention()
         number = getattr(module, "layer_idx", None)
         now.number = number if isinstance(number, int) else len(self.numbers)
         if now.number in self.numbers:
-            raise Refusal(f"layer {now.number} ({type(module).__name__}) attends twice in one run: no file is two attentions")
+            raise Refusal(f"layer {now.number} ({type(module).__name__}) attends twice in one run: a file holds one")
         self.numbers.append(now.number)
         if query.shape[2] != key.shape[2]:
-            raise Refusal(f"layer {now.number} ({type(module).__name__}): {query.shape[2]} queries on {key.shape[2]} keys; "
-                          f"only attention of a text to itself is taken")
+            raise Refusal(f"layer {now.number} ({type(module).__name__}): {query.shape[2]} queries on {key.shape[2]} "
+                          f"keys; only attention of a text to itself is taken")
         now.module, now.q, now.k, now.v, now.mask = module, query, key, value, attention_mask
-        now.scale = query.shape[-1] ** -0.5 if scaling is None else float(scaling)
-        now.softcap, now.window, now.others = softcap, sliding_window, others
+        now.scale = query.shape[-1] ** -0.5 if named.get("scaling") is None else float(named["scaling"])
+        now.softcap, now.window, now.named = named.get("softcap"), named.get("sliding_window"), named
         now.calls, now.tables = self.calls, list(self.tables)
         self.calls = []
-        now.y = self.by_rows(now, {**others, "scaling": scaling, "softcap": softcap, "sliding_window": sliding_window})
+        now.y = self.by_rows(now)
         return now.y, None
 
-    def by_rows(self, now, named):
+    def by_rows(self, now):
         """The model's own attention, some rows of queries at a time."""
         own, parts = plain_attention(now.module), []
-        named = {name: value for name, value in named.items() if value is not None}
         for at in range(0, now.q.shape[2], ROWS):
             rows = slice(at, at + ROWS)
             mask = now.mask if now.mask is None or now.mask.shape[2] == 1 else now.mask[:, :, rows]
-            parts.append(own(now.module, now.q[:, :, rows], now.k, now.v, additive(mask, now.q), **named)[0])
+            parts.append(own(now.module, now.q[:, :, rows], now.k, now.v, additive(mask, now.q), **now.named)[0])
         return torch.cat(parts, 1)
 
     def on_linear(self, module, given, made):

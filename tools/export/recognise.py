@@ -11,7 +11,7 @@ from export.attention_rule import near
 
 
 class Layer:
-    """number, tensors and attributes of the file, expected: the model's own outputs, told: a line on how it was found."""
+    """number, tensors and attributes of the file, expected: the model's own outputs, told: what was found, a line."""
 
     def __init__(self, number):
         self.number, self.tensors, self.attributes, self.expected, self.told = number, {}, {}, {}, ""
@@ -62,7 +62,7 @@ def rotations_of(tables, tokens, channels):
 
 
 def splits(rows, heads, kv_heads, dk, dv):
-    """Which rows of a linear map of so many may be Q, K or V: all, three blocks, or the heads of each key head together."""
+    """Which rows of a linear map of so many may be Q, K or V: all, three blocks, or each key head's heads together."""
     q, k, v = heads * dk, kv_heads * dk, kv_heads * dv
     for role, size in (("Q", q), ("K", k), ("V", v)):
         if rows == size:
@@ -159,11 +159,14 @@ def layer_of(now, with_expected):
     attributes, mask = attention_rule.mask_rule(now.mask, now.window)
     scale = scale_text(now.scale * (three["Q"].factor if three else 1.0), now.q.shape[3])
     layer.attributes.update(attributes, q_num_heads=str(now.q.shape[1]), kv_num_heads=str(now.k.shape[1]))
-    layer.attributes.update({"scale": scale} if scale else {}, **({"softcap": repr(float(now.softcap))} if now.softcap else {}))
+    if scale:
+        layer.attributes["scale"] = scale
+    if now.softcap:
+        layer.attributes["softcap"] = repr(float(now.softcap))
     if mask is not None:
         layer.tensors["attn_mask"] = mask
-    words = [f"{name}={value}" for name, value in sorted(layer.attributes.items())] + (["attn_mask"] if mask is not None else [])
-    layer.told += "; " + ", ".join(words)
+    words = [f"{name}={value}" for name, value in sorted(layer.attributes.items())]
+    layer.told += "; " + ", ".join(words + ([] if mask is None else ["attn_mask"]))
     if with_expected:
         take_expected(layer, now, three, output)
     return layer
