@@ -152,6 +152,20 @@ class WholeFiles(Scratch):
             self.assertEqual(file.read(), "new")
         self.assertEqual(os.listdir(SCRATCH), ["layer00.safetensors"])
 
+    def test_mode(self):
+        """That of any new file: what writes safetensors keeps its own to their owner."""
+        def private(path):
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+        path = place("layer00.safetensors")
+        for mask, mode in ((0o022, 0o644), (0o077, 0o600)):
+            before = os.umask(mask)
+            try:
+                whole_files.write(path, private)
+            finally:
+                os.umask(before)
+            self.assertEqual(os.stat(path).st_mode & 0o777, mode)
+
     def test_nothing_half_written(self):
         path = place("layer00.safetensors")
         for error, kind in ((OSError(28, "No space left"), Refusal), (KeyboardInterrupt(), KeyboardInterrupt)):

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -25,7 +26,7 @@ requirements.prepare()
 import tiny_models  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
-from export import attention_rule, token_texts  # noqa: E402
+from export import attention_rule, observe, token_texts  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
@@ -225,6 +226,12 @@ class TinyModels(Case):
         has = entry["has"] if number == 0 or "is_causal" in entry["layers"][0] else set()
         self.assertLessEqual((wanted | has) - entry["lacks"], set(file.tensors))
         self.assertFalse(entry["lacks"] & set(file.tensors))
+
+    def test_long_texts_go_by_parts(self):
+        """Rows of scores that do not fit at once, in the model's attention and in what it is held against."""
+        with mock.patch.object(observe, "ROWS", 7), mock.patch.object(attention_rule, "ROWS", 5):
+            self.check_row("mistral-window")
+            self.check_row("llama4-chunks")
 
     def test_positions_by_layer(self):
         """SmolLM3 rotates in some of its layers only."""

@@ -10,6 +10,9 @@ def write(path, writer):
     part = os.path.join(folder, f".{base}.{os.getpid()}.part")
     try:
         writer(part)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, 0o666 & ~mask)  # as of any new file, whatever the writer thinks of it
         os.replace(part, path)
     except OSError as error:
         raise Refusal(f"{path}: {error.strerror or error}") from None
