@@ -40,13 +40,12 @@ def export(options):
     run_begin = time.monotonic()
     next_token = recorder.run(loaded, ids)
     command_line.check_layers(options.layers, recorder.numbers)
-    files = layer_files.files_of(loaded, ids, recorder.layers, next_token, max(recorder.numbers))
     for folder in filter(None, (options.output, options.expect)):
-        os.makedirs(folder, exist_ok=True)
-    for file in files:
+        whole_files.make_folder(folder)
+    for file in layer_files.files_of(loaded, ids, recorder.layers, next_token, max(recorder.numbers)):
         layer_files.write(file, options.output, options.expect)
     end = time.monotonic()
-    print(f"{loaded.name}: {len(files)} of {len(recorder.numbers)} layers, {len(ids)} tokens, in {options.output}"
+    print(f"{loaded.name}: {len(recorder.layers)} of {len(recorder.numbers)} layers, {len(ids)} tokens, in {options.output}"
           f" ({run_begin - begin:.1f} s to load, {end - run_begin:.1f} s to run and write)")
     show(whole_files.group_by_text((layer.told, layer.number) for layer in recorder.layers))
 

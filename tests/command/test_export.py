@@ -173,6 +173,15 @@ class WholeFiles(Scratch):
                 whole_files.write(path, self.writer("half", error))
             self.assertEqual(os.listdir(SCRATCH), [])
 
+    def test_folders(self):
+        place("file", b"")
+        whole_files.make_folder(place("a/b"))
+        whole_files.make_folder(place("a/b"))
+        self.assertTrue(os.path.isdir(place("a/b")))
+        with self.assertRaises(Refusal) as caught:
+            whole_files.make_folder(place("file/b"))
+        self.assertEqual(str(caught.exception), f"{place('file/b')}: the folder cannot be made: Not a directory")
+
     def test_message(self):
         path = place("no/folder/layer00.safetensors")
         with self.assertRaises(Refusal) as caught:

@@ -30,19 +30,18 @@ def stored(layer, dtype):
 
 
 def files_of(loaded, ids, layers, next_token, last):
-    """last: the number of the model's last layer, as long as every name's."""
+    """A file after the other, for one at a time to be in memory. last: the number of the model's last layer, as long as
+    every name's."""
     tokens = json.dumps(token_texts.of(loaded.tokenizer, ids), ensure_ascii=False)
     following = {} if next_token is None else {"next_token": token_texts.of(loaded.tokenizer, [next_token])[0]}
     digits = max(2, len(str(last)))
-    files = []
     for layer in layers:
         labels = {"tokens": tokens, **following, "title": f"layer {layer.number}", "layer": str(layer.number),
                   "source": f"{loaded.name} ({loaded.kind}, weights in {STORED[loaded.dtype]}), layer {layer.number}"}
         expected = {name: tensor.float().clone(memory_format=torch.contiguous_format)
                     for name, tensor in layer.expected.items()}
-        files.append(File(f"layer{layer.number:0{digits}}", stored(layer, loaded.dtype),
-                          {**layer.attributes, **labels}, expected))
-    return files
+        metadata = {**layer.attributes, **labels}
+        yield File(f"layer{layer.number:0{digits}}", stored(layer, loaded.dtype), metadata, expected)
 
 
 def save(tensors, metadata, path):

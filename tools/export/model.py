@@ -58,7 +58,7 @@ def load(path, gguf, dtype, name, recorder):
     extra["local_files_only"] = True
     try:
         config = transformers.AutoConfig.from_pretrained(folder, **extra)
-        if config.is_encoder_decoder:
+        if getattr(config, "is_encoder_decoder", False):
             raise Refusal(f"{path}: a model of an encoder and a decoder ({config.model_type}); one stack is taken")
         causal = has_head(config)
         kind = transformers.AutoModelForCausalLM if causal else transformers.AutoModel
@@ -81,8 +81,8 @@ def check_finite(path, net):
     for name, weight in net.named_parameters():
         lost = weight.numel() - int(torch.isfinite(weight).sum())
         if lost:
-            raise Refusal(f"{path}: {name}: {lost} of {weight.numel()} numbers are not finite as {STORED[net.dtype]}, whose "
-                          f"limit is {torch.finfo(net.dtype).max:.6g}: another --dtype may hold them")
+            raise Refusal(f"{path}: {name}: {lost} of {weight.numel()} numbers are not finite as {STORED[net.dtype]}, "
+                          f"whose limit is {torch.finfo(net.dtype).max:.6g}: another --dtype may hold them")
 
 
 def tokens_of(loaded, text, most):

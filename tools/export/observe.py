@@ -113,7 +113,6 @@ class Recorder:
             self.layers.append(recognise.layer_of(now, self.with_expected))
 
     def run(self, loaded, ids):
-        self.dtype = loaded.dtype
         for module in loaded.net.modules():
             if type(module) in (torch.nn.Linear, Conv1D):
                 module.register_forward_hook(self.on_linear)

@@ -66,12 +66,11 @@ def splits(rows, heads, kv_heads, dk, dv):
     q, k, v = heads * dk, kv_heads * dk, kv_heads * dv
     for role, size in (("Q", q), ("K", k), ("V", v)):
         if rows == size:
-            yield {role: torch.arange(rows)}
+            yield {role: slice(None)}
     if rows == q + k + v:
-        at = torch.arange(rows)
-        yield {"Q": at[:q], "K": at[q:q + k], "V": at[q + k:]}
+        yield {"Q": slice(0, q), "K": slice(q, q + k), "V": slice(q + k, rows)}
         group = heads // kv_heads * dk
-        at = at.reshape(kv_heads, group + dk + dv)
+        at = torch.arange(rows).reshape(kv_heads, group + dk + dv)
         yield {"Q": at[:, :group].flatten(), "K": at[:, group:group + dk].flatten(), "V": at[:, group + dk:].flatten()}
 
 

@@ -4,6 +4,13 @@ import os
 from export.refusal import Refusal
 
 
+def make_folder(path):
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"{path}: the folder cannot be made: {error.strerror}") from None
+
+
 def write(path, writer):
     """writer(name) writes a file of another name in the same folder, which then takes the place of `path`."""
     folder, base = os.path.split(path)
