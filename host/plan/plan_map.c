@@ -71,7 +71,10 @@ bool ca_plan_map(const ca_question *question, ca_choice *choice, char reason[CA_
   if (!steps_fit(problem, reason) || !loops_fit(question, (int64_t)size, lanes, reason) ||
       !ca_plan_fits(facts, size, local, reason))
     return false;
-  if (ca_map_steps(problem) == 0) return true;
+  if (ca_map_steps(problem) == 0) {
+    choice->n_launches = 0;
+    return true;
+  }
   if (!ca_plan_workspace(question, problem->map.carry + a->b * a->sq * a->sk, choice, reason)) return false;
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_map, "map.cl", "map",
                                      ca_plan_groups(facts, items_of(problem, (int64_t)size), size), size, local);
