@@ -132,6 +132,16 @@ CLATTN_API clattn_status clattn_plan_qkv(clattn_context *context, const clattn_q
                                          clattn_report *report);
 CLATTN_API clattn_status clattn_plan_merge(clattn_context *context, const clattn_merge_desc *desc, clattn_plan **plan,
                                            clattn_report *report);
+/* Plans a map: a block of scores or probabilities, or a pooled picture of them, in bounded memory (clattn_map_desc). A
+ * run makes it head by head and band of rows by band of rows, scores first, two kernels a band, each band after the one
+ * before on any queue. The plan's variant is that of the scores stage; clattn_plan_candidate and clattn_plan_tuning_row
+ * speak of it too.
+ * @shape map, map_max [B, heads, rows / tile_rows, keys / tile_keys], rounded up @unit entropy: nats
+ * @edge an empty range or tensor plans a run that writes nothing; a row without any key: p = 0, scores -inf
+ * @error every caller's mistake by name, ranges past the end, a past and nonpad_kv_seqlen among them;
+ * CLATTN_UNSUPPORTED; CLATTN_BUILD_FAILED; memory @thread any @owner the caller destroys the plan @since 0.1 */
+CLATTN_API clattn_status clattn_plan_map(clattn_context *context, const clattn_map_desc *desc, clattn_plan **plan,
+                                         clattn_report *report);
 CLATTN_API void clattn_plan_destroy(clattn_plan *plan); /* NULL is allowed; runs under way are not disturbed */
 
 /* Bytes that the slot CLATTN_WORKSPACE wants; 0: none, and for NULL. @thread any @since 0.1 */
@@ -190,6 +200,26 @@ CLATTN_API clattn_status clattn_enqueue(const clattn_plan *plan, cl_command_queu
 CLATTN_API clattn_status clattn_run_host(const clattn_plan *plan, const clattn_host_binding *bindings,
                                          uint32_t n_bindings, clattn_report *report);
 
+/* Reports on the network: asymmetry of A, entropies, what the first token gets, the strongest one-way pairs
+ * (clattn_network_desc). Blocking, on a queue of its own; host memory for a block of rows besides the caller's arrays.
+ * `bindings` are q, k, lse and the mask on the host, `heads` [B,HQ], heads[0].struct_size set by the caller: start from
+ * CLATTN_NETWORK_HEAD_INIT.
+ * @unit entropy: nats @edge no head, or no row: nothing is written but what has no rows
+ * @error as clattn_plan_map and clattn_run_host; CLATTN_INVALID_VALUE (n_pairs) @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_network_report(clattn_context *context, const clattn_network_desc *desc,
+                                               const clattn_host_binding *bindings, uint32_t n_bindings,
+                                               clattn_network_head *heads, clattn_report *report);
+
+/* How far from symmetric W_Q^T W_K of each query head is, the operator that makes A = I^T (W_Q^T W_K) I: the norm of
+ * its antisymmetric part over its own; 0 symmetric, 1 antisymmetric, near 0.71 at random, NaN where it is zero. On the
+ * host, in double, and never E x E: with M = W_Q^T W_K, |M|^2 = <W_Q W_Q^T, W_K W_K^T> and tr M^2 = tr((W_K W_Q^T)^2),
+ * share^2 = (|M|^2 - tr M^2) / (2 |M|^2).
+ * @shape w_q [HQ*DK,E], w_k [HK*DK,E], any float types and strides; share[hq]; head h uses key head h / (hq/hk)
+ * @error CLATTN_INVALID_ARGUMENT (NULL), _INVALID_SHAPE, _INVALID_DTYPE, memory @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_operator_asymmetry(const clattn_tensor *w_q, const void *w_q_data,
+                                                   const clattn_tensor *w_k, const void *w_k_data, int64_t hq,
+                                                   int64_t hk, double *share, clattn_report *report);
+
 /* Packs an operator's weights for the device. `host` holds desc->w; it may be freed afterwards.
  * @error CLATTN_INVALID_*, memory @thread any @owner the caller destroys it, before or after the plans that use it
  * @since 0.1 */
@@ -201,7 +231,7 @@ CLATTN_API void clattn_weights_destroy(clattn_weights *weights); /* NULL is allo
  * against sums in double, and calls `row` (may be NULL) for each. A variant that computes wrongly or fails is taken out
  * of selection on this device, in this context at once and in later ones through the program cache, until a selftest
  * finds it right; *wrong (may be NULL) receives how many there are, the report's detail names them, and so does each
- * plan's selection. Extended keys and values that come out wrong are refused.
+ * plan's selection. Extended keys and values that come out wrong are refused, and so are maps.
  * @thread any; plans of the same context may be made meanwhile @since 0.1 */
 CLATTN_API clattn_status clattn_selftest(clattn_context *context, clattn_selftest_fn row, void *user, uint32_t *wrong,
                                          clattn_report *report);
