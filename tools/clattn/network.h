@@ -115,6 +115,11 @@ network_quantity network_default_quantity(const network_layer *l);
 bool network_block(network *n, int layer, int64_t head, network_quantity quantity, network_range range, float *out,
                    st_error *error);
 
+/* The rows of a head's matrix one after another, a block at a time; stops where `look` says false, as out of memory. */
+typedef bool network_row_look(void *user, int64_t query, const float *row);
+bool network_each_row(network *n, int layer, int64_t head, network_quantity quantity, network_row_look *look,
+                      void *user, st_error *error);
+
 /* A head's matrix summed up in tiles, in memory that does not grow with it: sum and largest of each tile of
  * tile_rows x tile_keys, dense [ceil(sq/tile_rows), ceil(sk/tile_keys)]; either may be NULL. */
 bool network_pool(network *n, int layer, int64_t head, network_quantity quantity, int64_t tile_rows, int64_t tile_keys,
