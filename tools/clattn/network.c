@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "network_layer.h"
+#include "network_map.h"
 #include "token_texts.h"
 
 static const struct {
@@ -88,6 +89,7 @@ void network_free(network *n)
 {
   for (int i = 0; i < n->n_layers; i++) free_layer(&n->layers[i]);
   free(n->layers);
+  network_map_free(n);
   *n = (network){.d = n->d};
 }
 

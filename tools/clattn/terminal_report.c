@@ -34,11 +34,11 @@ void terminal_report(const terminal *t, const network *n, const draw_options *op
   const network_layer *l = &n->layers[layer];
   const terminal_text name = terminal_show(t, l->name, TERMINAL_TEXT_COLUMNS);
   bool pairs = false;
-  printf(
-      "\n%s: asymmetry (the norm of the antisymmetric part over that of the whole: 0 symmetric, 0.71 as by chance),\n"
-      "entropy of the rows of P in nats, what goes to the first token, the strongest edge to another (mean over rows)\n"
-      "\n  head       A  W_Q^T W_K   entropy   least    most   first  strongest\n",
-      name.text);
+  printf("\n%s\n"
+         "asymmetry: the norm of the antisymmetric part over that of the whole (0 symmetric, 0.71 as by chance);\n"
+         "of the rows of P: entropy in nats, the share of the first token, the strongest edge to another one\n\n"
+         "  head       A  W_Q^T W_K   entropy   least    most   first  strongest\n",
+         name.text);
   for (int i = 0; i < options->n_heads && options->heads[i] < l->heads; i++) {
     const network_head *h = &l->head[options->heads[i]];
     printf("  %4d", options->heads[i]);
