@@ -47,7 +47,7 @@ float *weights_by_seed(uint32_t seed, int64_t heads, int64_t rows, int64_t keys,
   return p;
 }
 
-static char *read_back(const char *path, size_t *bytes)
+char *read_whole(const char *path, size_t *bytes)
 {
   FILE *stream = fopen(path, "rb");
   if (!stream) fail_msg("%s is not there", path);
@@ -86,7 +86,7 @@ char *draw_file(bool opencl, const char *input, const char *output, const char *
     snprintf(command, sizeof command, "xmllint --noout --nonet --huge '%s'", path);
     if (system(command) != 0) fail_msg("xmllint does not take %s, or is not here", path);
   }
-  char *data = read_back(path, bytes);
+  char *data = read_whole(path, bytes);
   remove(path);
   return data;
 }

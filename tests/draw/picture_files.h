@@ -21,6 +21,9 @@ char *draw_file(bool opencl, const char *input, const char *output, const char *
 #define DRAW(opencl, input, output, ...)                                                                               \
   draw_file(opencl, input, output, (const char *const[]){__VA_ARGS__, (const char *)0}, NULL)
 
+/* All of a file, with a NUL behind it; to be freed. bytes may be NULL. */
+char *read_whole(const char *path, size_t *bytes);
+
 /* The same refused: its message holds each of the texts. */
 void draw_refused(const char *input, const char *const *words, const char *message);
 #define REFUSED(input, message, ...) draw_refused(input, (const char *const[]){__VA_ARGS__, (const char *)0}, message)

@@ -72,7 +72,7 @@ static char *take_text(reader *r, char end)
 static void check_attribute(const reader *r, const svg_attribute *a)
 {
   static const char known[] =
-      " xmlns xmlns:xlink width height viewBox role aria-labelledby font-family color-scheme id class x y cx cy r d "
+      " xmlns xmlns:xlink width height viewBox role aria-labelledby font-family id class x y cx cy r d "
       "fill stroke font-size font-weight text-anchor transform direction unicode-bidi offset stop-color style "
       "preserveAspectRatio xlink:href data-query data-key data-weight data-width data-rows data-keys data-layer "
       "data-head ";
