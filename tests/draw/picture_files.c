@@ -93,6 +93,7 @@ char *draw_file(bool opencl, const char *input, const char *output, const char *
 
 void draw_refused(const char *input, const char *const *words, const char *message)
 {
+  remove(scratch("refused.svg", ""));
   spawned said = run(false, input, "refused.svg", words);
   assert_spawned(&said, 1, NULL, message);
   spawned_free(&said);

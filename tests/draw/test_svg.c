@@ -266,6 +266,7 @@ static const struct {
     {"", "\xe2\x88\x85"},
     {"   ", "\xe2\x90\xa3\xe2\x90\xa3\xe2\x90\xa3"},
     {" car", "car"},
+    {"iiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiiii", "iiiiiiiiiiiiiiiiiiiiiii\xe2\x80\xa6"}, /* 24 code points */
 };
 enum { HOSTILE = sizeof hostile / sizeof *hostile, LONG = 10000 };
 
