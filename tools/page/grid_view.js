@@ -1,0 +1,149 @@
+"use strict";
+// The grid: a thumbnail of every head of every layer. Those in sight are computed first, by the worker, and kept.
+(() => {
+  const SIZE = 72; // tiles of a thumbnail, each way
+  const grid = document.getElementById("grid");
+  const known = new Map(); // "layer/head/quantity" -> { rows, keys, most }
+  const asked = new Set();
+  let built = false, at = { layer: 0, head: 0 };
+
+  const heads = [...new Set(page.data.layers.flatMap((l) => l.heads.map((h) => h.index)))].sort((a, b) => a - b);
+  const thumbs = page.data.layers.map(() => []);
+
+  function element(parent, tag, className, text) {
+    const out = document.createElement(tag);
+    out.className = className;
+    if (text !== undefined) out.textContent = text;
+    parent.append(out);
+    return out;
+  }
+
+  function build() {
+    built = true;
+    const header = element(grid, "div", "");
+    header.setAttribute("role", "row");
+    element(header, "span", "name").setAttribute("role", "columnheader");
+    for (const index of heads) element(header, "span", "name top", "head " + index).setAttribute("role", "columnheader");
+    page.data.layers.forEach((l, layer) => {
+      const row = element(grid, "div", "");
+      row.setAttribute("role", "row");
+      const name = element(row, "span", "name", l.name);
+      name.setAttribute("role", "rowheader");
+      name.title = l.name;
+      for (const index of heads) {
+        const head = l.heads.findIndex((h) => h.index === index);
+        if (head < 0) element(row, "span", "").setAttribute("role", "gridcell");
+        else addThumb(row, layer, head);
+      }
+    });
+  }
+
+  function addThumb(row, layer, head) {
+    const thumb = element(row, "button", "thumb");
+    thumb.type = "button";
+    thumb.setAttribute("role", "gridcell");
+    thumb.dataset.layer = layer;
+    thumb.dataset.head = head;
+    element(thumb, "canvas", "").width = SIZE;
+    thumbs[layer][head] = thumb;
+    seen.observe(thumb);
+  }
+
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      entry.target.inSight = entry.isIntersecting;
+      if (entry.isIntersecting) show(Number(entry.target.dataset.layer), Number(entry.target.dataset.head));
+    }
+  }, { root: grid, rootMargin: "200px" });
+
+  function quantityOf(layer) {
+    const l = page.layer(layer);
+    return l.quantities.includes(page.state.quantity) ? page.state.quantity : l.quantities[0];
+  }
+
+  function summary(layer, head, quantity, name) {
+    if (known.has(name)) return known.get(name);
+    if (page.isLong(layer)) {
+      const overview = page.overview(layer, head, quantity, "most"), found = { ...overview, most: overview.values };
+      known.set(name, found);
+      return found;
+    }
+    if (!asked.has(name)) {
+      asked.add(name);
+      page.ask("pool", layer, head, { quantity, size: SIZE }, false).then((found) => {
+        asked.delete(name);
+        known.set(name, found);
+        if (thumbs[layer][head].inSight && quantityOf(layer) === quantity) show(layer, head);
+      });
+    }
+    return null;
+  }
+
+  function show(layer, head) {
+    const quantity = quantityOf(layer), name = [layer, head, quantity].join("/"), thumb = thumbs[layer][head];
+    const found = summary(layer, head, quantity, name), picture = [name, page.state.transform, page.isDark()].join();
+    if (!found || thumb.dataset.picture === picture) return;
+    const canvas = thumb.firstChild, image = page.texture(found.most, found.rows, found.keys, page.scale(quantity, found.most));
+    canvas.width = image.width;
+    canvas.height = image.height;
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    thumb.dataset.picture = picture;
+  }
+
+  function arrange() {
+    const columns = heads.length, room = grid.clientWidth - 130;
+    const size = Math.max(44, Math.min(150, room / columns - 6, (grid.clientHeight - 40) / page.data.layers.length - 6));
+    grid.style.gridTemplateColumns = `max-content repeat(${columns}, ${Math.floor(size)}px)`;
+  }
+
+  function mark() {
+    const { layer, head } = page.state;
+    thumbs.forEach((row, i) => row.forEach((thumb, h) => {
+      const chosen = i === layer && h === head;
+      thumb.setAttribute("aria-selected", chosen);
+      thumb.tabIndex = i === at.layer && h === at.head ? 0 : -1;
+      thumb.setAttribute("aria-label", `${page.layer(i).name}, ${page.headName(i, h)}${chosen ? ", chosen" : ""}`);
+    }));
+  }
+
+  function open(thumb) {
+    page.set({ layer: Number(thumb.dataset.layer), head: Number(thumb.dataset.head), view: page.state.lastView });
+    document.getElementById("picture").focus();
+  }
+
+  grid.addEventListener("click", (event) => {
+    const thumb = event.target.closest(".thumb");
+    if (thumb) open(thumb);
+  });
+  grid.addEventListener("pointerover", (event) => {
+    const thumb = event.target.closest(".thumb");
+    if (thumb) page.showHeadTip(Number(thumb.dataset.layer), Number(thumb.dataset.head), event.clientX, event.clientY);
+    else page.showTip(null);
+  });
+  grid.addEventListener("pointerleave", () => page.showTip(null));
+
+  // Arrows in the grid: to the next thumbnail that is there.
+  page.moveInGrid = (down, across) => {
+    const row = thumbs[Math.min(Math.max(at.layer + down, 0), thumbs.length - 1)];
+    at = { layer: thumbs.indexOf(row), head: Math.min(Math.max(at.head + across, 0), row.length - 1) };
+    mark();
+    const thumb = thumbs[at.layer][at.head];
+    thumb.focus();
+    page.speak(thumb.getAttribute("aria-label"));
+  };
+
+  page.onDraw((changed) => {
+    const shown = page.state.view === "grid";
+    grid.hidden = !shown;
+    document.getElementById("picture").hidden = shown;
+    if (!shown) return;
+    if (!built) build();
+    if (changed.has("layer") || changed.has("head") || changed.has("view")) at = { layer: page.state.layer, head: page.state.head };
+    if (changed.has("quantity")) page.forgetJobs(), asked.clear();
+    arrange();
+    mark();
+    thumbs.forEach((row, layer) => row.forEach((thumb, head) => thumb.inSight && show(layer, head)));
+    page.setLegendGrid(quantityOf(page.state.layer));
+    if (changed.has("view")) thumbs[at.layer][at.head].focus();
+  });
+})();
