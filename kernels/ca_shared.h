@@ -47,6 +47,15 @@ typedef float ca_f32;
 #define CA_QK_MASKED 2
 #define CA_QK_PROBABILITIES 3
 
+/* What a map shows; the same as clattn_quantity. From CA_MAP_SCALED on it is a score at a point. */
+#define CA_MAP_PROBABILITY 0
+#define CA_MAP_ENTROPY 1
+#define CA_MAP_SCALED 2
+#define CA_MAP_CAPPED 3
+#define CA_MAP_SCORE 4
+#define CA_MAP_CHUNK 1024 /* keys of a row that a work-group takes where nothing is pooled */
+#define CA_MAP_CARRY 3    /* numbers that a tile takes along to the next step: sum, what rounding took of it, maximum */
+
 /* A tensor seen as four dimensions, outermost first, in elements from the start of its buffer. */
 typedef struct ca_tensor_arg {
   ca_i64 offset;
@@ -104,6 +113,21 @@ typedef struct ca_merge_args {
   ca_i32 want_lse;
   ca_i32 zero; /* an even number of 32-bit members: rusticl refuses a struct with padding at its end */
 } ca_merge_args;
+
+/* Arguments of the stage map, a step of it: rows row, row + 1, ... of a head of b batch items. */
+typedef struct ca_map_args {
+  ca_tensor_arg lse;          /* [B,HQ,SQ]: from the step's first row on, strides 0 and 2 */
+  ca_tensor_arg key_weight;   /* [B,HK,SK]: from the first key of the range on, strides 0 and 2 */
+  ca_tensor_arg map, map_max; /* [B,H,tiles,tiles]: from the head's first tile on */
+  ca_i64 scores, carry;       /* where they lie in the workspace, in numbers: dense [b,rows,keys] and [tiles][3] */
+  ca_i32 b, rows, keys;
+  ca_i32 row, all_rows; /* of the range: where the step begins in it, and how many it has */
+  ca_i32 tile_rows, tile_keys;
+  ca_i32 down, across;                              /* work-items that share a tile; their product is 1 or P_WG */
+  ca_i32 quantity;                                  /* CA_MAP_* */
+  ca_i32 lse_type, weight_type, map_type, max_type; /* CA_F32 ...; 0: absent. An even number of 32-bit members: rusticl
+                                                       refuses a struct with padding at its end */
+} ca_map_args;
 
 /* Arguments of a projection: y[b,h,s,d] = rotate(sum_e x[b,s,e] w[h*D+d,e] + bias[h*D+d]). */
 typedef struct ca_projection_args {

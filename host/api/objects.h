@@ -69,6 +69,9 @@ clattn_status ca_context_probe(clattn_context *context, clattn_report *report);
 /* The bytes of a slot's view, at least. */
 size_t ca_plan_slot_bytes(const clattn_plan *plan, int32_t slot);
 
+/* Kernel launches of a run. */
+uint64_t ca_plan_launches(const clattn_plan *plan);
+
 /* True if a run must bind the slot: the workspace never must, packed weights are there already. */
 bool ca_plan_wants(const clattn_plan *plan, int32_t slot);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "map_steps.h"
 #include "names.h"
 #include "objects.h"
 #include "validate.h"
@@ -296,6 +297,16 @@ clattn_status clattn_plan_merge(clattn_context *context, const clattn_merge_desc
   return make_plan(context, &problem, NULL, begin, plan, report);
 }
 
+clattn_status clattn_plan_map(clattn_context *context, const clattn_map_desc *desc, clattn_plan **plan,
+                              clattn_report *report)
+{
+  const double begin = now_ms();
+  ca_problem problem;
+  CA_TRY(check_arguments(context, plan, report));
+  CA_TRY(ca_validate_map(desc, &problem, report));
+  return make_plan(context, &problem, NULL, begin, plan, report);
+}
+
 void clattn_plan_destroy(clattn_plan *plan)
 {
   if (!plan) return;
@@ -310,6 +321,12 @@ size_t clattn_plan_workspace_bytes(const clattn_plan *plan) { return plan ? plan
 const char *clattn_plan_variant(const clattn_plan *plan) { return plan ? plan->choice.id : ""; }
 const char *clattn_variant_name(uint32_t index) { return ca_variant_name(index); }
 
+uint64_t ca_plan_launches(const clattn_plan *plan)
+{
+  const bool steps = plan->problem.operation == CA_OP_MAP;
+  return plan->choice.n_launches * (steps ? (uint64_t)ca_map_steps(&plan->problem) : 1);
+}
+
 clattn_status clattn_plan_get_info(const clattn_plan *plan, clattn_plan_info *info)
 {
   if (!plan || !info) return CLATTN_INVALID_ARGUMENT;
@@ -322,7 +339,7 @@ clattn_status clattn_plan_get_info(const clattn_plan *plan, clattn_plan_info *in
       .workspace_bytes = plan->choice.workspace_bytes,
       .plan_ms = plan->plan_ms,
       .build_ms = plan->build_ms,
-      .kernels = plan->choice.n_launches,
+      .kernels = (uint32_t)ca_plan_launches(plan),
       .tuned = plan->choice.tuned,
   };
   return CLATTN_OK;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bindings.h"
+#include "map_launch.h"
 
 static clattn_status check_queue(const clattn_plan *plan, cl_command_queue queue, bool *in_order, clattn_report *report)
 {
@@ -21,19 +22,41 @@ static clattn_status check_queue(const clattn_plan *plan, cl_command_queue queue
   return CLATTN_OK;
 }
 
+/* What the launches of a run are made for: the plan's problem, or one step of a map after the other. */
+typedef struct run_step {
+  const ca_problem *problem;
+  const ca_bound *bound;
+  ca_problem own;
+  ca_bound own_bound[CLATTN_SLOT_COUNT];
+} run_step;
+
+static void begin_step(const clattn_plan *plan, const ca_bound *bound, uint64_t index, run_step *step)
+{
+  step->problem = &plan->problem;
+  step->bound = bound;
+  if (plan->problem.operation != CA_OP_MAP) return;
+  ca_map_prepare(&plan->problem, &plan->choice, bound, (int64_t)index, &step->own, step->own_bound);
+  step->problem = &step->own;
+  step->bound = step->own_bound;
+}
+
 /* The launches, each after the one before: by order of the queue, or by events where it has none. */
 static clattn_status enqueue_launches(const clattn_plan *plan, cl_command_queue queue, const ca_bound *bound,
                                       bool in_order, cl_uint n_wait, const cl_event *wait, cl_event *done,
                                       clattn_report *report)
 {
-  const uint32_t n = plan->choice.n_launches;
+  const uint32_t launches = plan->choice.n_launches;
+  const uint64_t n = ca_plan_launches(plan);
+  run_step step;
   cl_event before = NULL;
   clattn_status status = CLATTN_OK;
-  for (uint32_t i = 0; i < n && status == CLATTN_OK; i++) {
+  for (uint64_t i = 0; i < n && status == CLATTN_OK; i++) {
+    const uint32_t launch = (uint32_t)(i % launches);
     cl_event event = NULL;
     cl_event *want = i + 1 == n ? done : in_order ? NULL : &event;
     const cl_uint count = i == 0 ? n_wait : before ? 1 : 0;
-    status = ca_launch_enqueue(&plan->problem, &plan->choice, i, plan->kernel[i], bound, queue, count,
+    if (launch == 0) begin_step(plan, bound, i / launches, &step);
+    status = ca_launch_enqueue(step.problem, &plan->choice, launch, plan->kernel[launch], step.bound, queue, count,
                                i == 0   ? wait
                                : before ? &before
                                         : NULL,

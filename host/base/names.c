@@ -48,7 +48,7 @@ const char *ca_operation_text(ca_operation operation)
   static const char *const text[CA_OP_COUNT] = {
       [CA_OP_PROJECTION] = "projection", [CA_OP_SCORES] = "scores", [CA_OP_SOFTMAX] = "softmax",
       [CA_OP_VALUES] = "values",         [CA_OP_STAGED] = "staged", [CA_OP_ATTENTION] = "attention",
-      [CA_OP_MERGE] = "merge",
+      [CA_OP_MERGE] = "merge",           [CA_OP_MAP] = "map",
   };
   return (unsigned)operation < CA_OP_COUNT ? text[operation] : "?";
 }

@@ -16,6 +16,7 @@ typedef enum ca_operation {
   CA_OP_STAGED,    /* q, k, v -> y by the three stages */
   CA_OP_ATTENTION, /* q, k, v -> y, fused */
   CA_OP_MERGE,     /* y1, lse1, y2, lse2 -> y, lse */
+  CA_OP_MAP,       /* q, k, lse -> map: scores in bands (map_steps.h) */
   CA_OP_COUNT
 } ca_operation;
 
@@ -57,6 +58,17 @@ typedef struct ca_projection_problem {
   int32_t cache_rank;
 } ca_projection_problem;
 
+/* Of a map: which part of the matrix, and how it is pooled. The problem's attention is then its largest step's: scores
+ * [b,1,sq,sk] of sq rows that one launch makes. */
+typedef struct ca_map_problem {
+  int64_t b, group; /* all batch items; query heads of a key head */
+  int64_t head_first, heads, row_first, rows, key_first, keys;
+  int64_t tile_rows, tile_keys; /* 1: not pooled; at most rows and keys */
+  int32_t quantity;             /* CA_MAP_* */
+  int64_t carry;                /* numbers in the workspace for tiles that go on in the next step; before the scores */
+  int64_t row;                  /* of a step: its first row, counted from row_first */
+} ca_map_problem;
+
 typedef struct ca_problem {
   ca_operation operation;
   int32_t path;        /* clattn_path, for CA_OP_ATTENTION as it was asked for */
@@ -64,9 +76,10 @@ typedef struct ca_problem {
   const char *failed;  /* NULL, or lines "ID: why" of variants that were chosen before and could not be made */
   ca_tensor tensor[CLATTN_SLOT_COUNT]; /* by slot */
   union {
-    ca_attention_problem attention; /* scores, softmax, values, staged, attention, merge */
+    ca_attention_problem attention; /* scores, softmax, values, staged, attention, merge, map */
     ca_projection_problem projection;
   };
+  ca_map_problem map;
 } ca_problem;
 
 /* Columns of a part's result; 0 where it is absent. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "map_steps.h"
+
 /* Offset and strides of a slot, in elements. */
 static ca_tensor_arg pack_tensor(const ca_problem *problem, int32_t slot, const ca_bound *bound)
 {
@@ -205,6 +207,37 @@ static void pack_merge(const ca_problem *problem, const ca_bound bound[CLATTN_SL
                           .want_lse = tensor[CLATTN_LSE].present};
 }
 
+/* Of a step: problem->attention has its scores, and each slot is bound where the step's part of it begins. */
+static void pack_map(const ca_problem *problem, const ca_choice *choice, const ca_launch *launch,
+                     const ca_bound bound[CLATTN_SLOT_COUNT], ca_map_args *args)
+{
+  const ca_attention_problem *a = &problem->attention;
+  const ca_map_problem *map = &problem->map;
+  const ca_tensor *tensor = problem->tensor;
+  int64_t down, across;
+  ca_map_share(map, (int64_t)launch->local[0], &down, &across);
+  *args = (ca_map_args){.lse = pack_tensor(problem, CLATTN_LSE, bound),
+                        .key_weight = pack_tensor(problem, CLATTN_KEY_WEIGHT, bound),
+                        .map = pack_tensor(problem, CLATTN_MAP, bound),
+                        .map_max = pack_tensor(problem, CLATTN_MAP_MAX, bound),
+                        .scores = (ca_i64)(bound[CLATTN_QK].offset_bytes / choice->real_bytes),
+                        .carry = (ca_i64)(bound[CLATTN_WORKSPACE].offset_bytes / choice->real_bytes),
+                        .b = (ca_i32)a->b,
+                        .rows = (ca_i32)a->sq,
+                        .keys = (ca_i32)a->sk,
+                        .row = (ca_i32)map->row,
+                        .all_rows = (ca_i32)map->rows,
+                        .tile_rows = (ca_i32)map->tile_rows,
+                        .tile_keys = (ca_i32)map->tile_keys,
+                        .down = (ca_i32)down,
+                        .across = (ca_i32)across,
+                        .quantity = map->quantity,
+                        .lse_type = tensor[CLATTN_LSE].dtype,
+                        .weight_type = tensor[CLATTN_KEY_WEIGHT].dtype,
+                        .map_type = tensor[CLATTN_MAP].dtype,
+                        .max_type = tensor[CLATTN_MAP_MAX].dtype};
+}
+
 void ca_pack(const ca_problem *problem, const ca_choice *choice, const ca_launch *launch,
              const ca_bound bound[CLATTN_SLOT_COUNT], ca_any_args *args)
 {
@@ -221,6 +254,9 @@ void ca_pack(const ca_problem *problem, const ca_choice *choice, const ca_launch
     break;
   case CA_STAGE_merge:
     pack_merge(problem, bound, &args->merge);
+    break;
+  case CA_STAGE_map:
+    pack_map(problem, choice, launch, bound, &args->map);
     break;
   default:
     pack_attention(problem, choice, launch->stage, bound, &args->attention);

@@ -11,6 +11,7 @@ typedef union ca_any_args {
   ca_projections_args projections;
   ca_extend_args extend;
   ca_merge_args merge;
+  ca_map_args map;
 } ca_any_args;
 
 /* Fills the struct of a launch of the choice; *args is zero before. */

@@ -17,7 +17,9 @@ typedef struct ca_tile {
 typedef struct ca_question {
   const ca_problem *problem;
   const ca_facts *facts;
-  ca_operation operation; /* of the row: a problem CA_OP_ATTENTION is tried as CA_OP_STAGED too */
+  ca_operation
+      operation; /* of the row: a problem CA_OP_ATTENTION is tried as CA_OP_STAGED too, CA_OP_MAP as CA_OP_SCORES
+                  */
   const char *family;
   ca_tile tile;
   bool forced; /* the caller named this family */
@@ -55,6 +57,9 @@ bool ca_plan_product(const char *name, const int64_t *factor, int count, char re
 
 /* Appends what follows attention in every family: the launch that writes present_key and present_value. */
 bool ca_plan_extend(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES]);
+
+/* Appends what follows the score stage in every family where the problem is a map: the launch that makes it. */
+bool ca_plan_map(const ca_question *question, ca_choice *choice, char reason[CA_REASON_BYTES]);
 
 /* Whether a run of the operation writes anything at all. */
 bool ca_plan_writes(const ca_question *question);

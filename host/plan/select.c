@@ -22,9 +22,10 @@ static const variant_row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof rows[0] };
 
-/* Attention is fused or staged; each other operation is itself. */
+/* Attention is fused or staged, a map is made from scores; each other operation is itself. */
 static bool row_serves(const variant_row *row, const ca_problem *problem)
 {
+  if (problem->operation == CA_OP_MAP) return row->operation == CA_OP_SCORES;
   if (problem->operation != CA_OP_ATTENTION) return row->operation == problem->operation;
   if (row->operation == CA_OP_ATTENTION) return problem->path != CLATTN_PATH_STAGED;
   return row->operation == CA_OP_STAGED && problem->path != CLATTN_PATH_FUSED;
@@ -73,7 +74,9 @@ static bool try_row(const variant_row *row, const ca_problem *problem, const ca_
                                 .forced = problem->variant && starts_with(problem->variant, row->family)};
   *choice = (ca_choice){.real_bytes = sizeof(float)};
   reason[0] = '\0';
-  if (!row->plan(&question, choice, reason) || !ca_plan_extend(&question, choice, reason)) return false;
+  if (!row->plan(&question, choice, reason) || !ca_plan_extend(&question, choice, reason) ||
+      !ca_plan_map(&question, choice, reason))
+    return false;
   char kind[CA_VARIANT_KIND_BYTES];
   ca_variant_kind(choice->id, kind);
   if (ca_has_line(facts->wrong_variants, kind))

@@ -40,7 +40,9 @@ static void take_attention(ca_operation operation, const ca_attention_problem *a
 bool ca_tuned_class_of(const ca_problem *problem, ca_tuned_class *problems)
 {
   const bool staged = problem->operation == CA_OP_ATTENTION && problem->path == CLATTN_PATH_STAGED;
-  const ca_operation operation = staged ? CA_OP_STAGED : problem->operation;
+  const ca_operation operation = staged                            ? CA_OP_STAGED
+                                 : problem->operation == CA_OP_MAP ? CA_OP_SCORES
+                                                                   : problem->operation;
   const bool is_projection = operation == CA_OP_PROJECTION;
   if (operation == CA_OP_MERGE || (!is_projection && problem->attention.softmax_precision == 11)) return false;
   *problems = (ca_tuned_class){0};

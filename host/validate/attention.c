@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "take.h"
+#include "score_side.h"
 #include "validate.h"
 
 static clattn_status check_head(const char *name, int64_t channels, clattn_report *report)
@@ -157,23 +157,27 @@ static clattn_status take_window(const char *name, int64_t window, int64_t unbou
   return CLATTN_OK;
 }
 
-/* One tensor of float64 makes a computation in float64; the score stage has no values. */
-static bool computes_in_double(const clattn_attention_desc *desc, ca_operation operation)
+bool ca_any_is_f64(const clattn_tensor *const *tensors, int count)
 {
-  const clattn_tensor *const all[] = {&desc->q, &desc->k, &desc->mask, &desc->lse, &desc->qk, &desc->v, &desc->y};
-  const size_t count = sizeof all / sizeof all[0] - (operation == CA_OP_SCORES ? 2 : 0);
-  for (size_t i = 0; i < count; i++)
-    if (all[i]->rank && all[i]->dtype == CLATTN_F64) return true;
+  for (int i = 0; i < count; i++)
+    if (tensors[i]->rank && tensors[i]->dtype == CLATTN_F64) return true;
   return false;
 }
 
+/* One tensor of float64 makes a computation in float64; the score stage has no values. */
+static bool computes_in_double(const clattn_attention_desc *desc, ca_operation operation)
+{
+  const clattn_tensor *const all[7] = {&desc->q, &desc->k, &desc->mask, &desc->lse, &desc->qk, &desc->v, &desc->y};
+  return ca_any_is_f64(all, operation == CA_OP_SCORES ? 5 : 7);
+}
+
 /* scale, softcap, causal offset, windows, precision. */
-static clattn_status take_attributes(const clattn_attention_desc *desc, ca_problem *problem, clattn_report *report)
+static clattn_status take_attributes(const clattn_attention_desc *desc, bool wide, ca_problem *problem,
+                                     clattn_report *report)
 {
   ca_attention_problem *a = &problem->attention;
   CA_TRY(ca_check_flags(desc->flags, CLATTN_CAUSAL | CLATTN_QUERY_OFFSET, report));
   a->scale = isnan(desc->scale) ? 1.0 / sqrt((double)a->dk) : desc->scale;
-  const bool wide = computes_in_double(desc, problem->operation);
   const char *type = wide ? "float64" : "float32";
   if (!isfinite(a->scale) || (!wide && !isfinite((float)a->scale)))
     return ca_fail(report, CLATTN_INVALID_VALUE, "scale is %g, must be finite in %s", desc->scale, type);
@@ -232,12 +236,18 @@ static clattn_status take_optional_outputs(const clattn_attention_desc *desc, ca
   return CLATTN_OK;
 }
 
-static clattn_status take_score_side(const clattn_attention_desc *desc, ca_problem *problem, clattn_report *report)
+clattn_status ca_take_score_side(const clattn_attention_desc *desc, bool wide, ca_problem *problem,
+                                 clattn_report *report)
 {
   CA_TRY(take_query_key(desc, problem, report));
   CA_TRY(take_mask(desc, problem, report));
   CA_TRY(take_nonpad(desc, problem, report));
-  CA_TRY(take_attributes(desc, problem, report));
+  return take_attributes(desc, wide, problem, report);
+}
+
+static clattn_status take_score_side(const clattn_attention_desc *desc, ca_problem *problem, clattn_report *report)
+{
+  CA_TRY(ca_take_score_side(desc, computes_in_double(desc, problem->operation), problem, report));
   return take_optional_outputs(desc, problem, report);
 }
 

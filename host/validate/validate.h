@@ -10,6 +10,7 @@ clattn_status ca_validate_scores(const clattn_attention_desc *desc, ca_problem *
 clattn_status ca_validate_softmax(const clattn_softmax_desc *desc, ca_problem *problem, clattn_report *report);
 clattn_status ca_validate_values(const clattn_values_desc *desc, ca_problem *problem, clattn_report *report);
 clattn_status ca_validate_merge(const clattn_merge_desc *desc, ca_problem *problem, clattn_report *report);
+clattn_status ca_validate_map(const clattn_map_desc *desc, ca_problem *problem, clattn_report *report);
 /* weights_tensor: the packed weights' device view when desc->weights is set, else NULL. */
 clattn_status ca_validate_projection(const clattn_projection_desc *desc, const clattn_tensor *weights_tensor,
                                      ca_problem *problem, clattn_report *report);

@@ -132,6 +132,16 @@ CLATTN_API clattn_status clattn_plan_qkv(clattn_context *context, const clattn_q
                                          clattn_report *report);
 CLATTN_API clattn_status clattn_plan_merge(clattn_context *context, const clattn_merge_desc *desc, clattn_plan **plan,
                                            clattn_report *report);
+/* Plans a map: a block of scores or probabilities, or a pooled picture of them, in bounded memory (clattn_map_desc). A
+ * run makes it head by head and band of rows by band of rows, scores first, two kernels a band, each band after the one
+ * before on any queue. The plan's variant is that of the scores stage; clattn_plan_candidate and clattn_plan_tuning_row
+ * speak of it too.
+ * @shape map, map_max [B, heads, rows / tile_rows, keys / tile_keys], rounded up @unit entropy: nats
+ * @edge an empty range or tensor plans a run that writes nothing; a row without any key: p = 0, scores -inf
+ * @error every caller's mistake by name, ranges past the end, a past and nonpad_kv_seqlen among them;
+ * CLATTN_UNSUPPORTED; CLATTN_BUILD_FAILED; memory @thread any @owner the caller destroys the plan @since 0.1 */
+CLATTN_API clattn_status clattn_plan_map(clattn_context *context, const clattn_map_desc *desc, clattn_plan **plan,
+                                         clattn_report *report);
 CLATTN_API void clattn_plan_destroy(clattn_plan *plan); /* NULL is allowed; runs under way are not disturbed */
 
 /* Bytes that the slot CLATTN_WORKSPACE wants; 0: none, and for NULL. @thread any @since 0.1 */

@@ -72,7 +72,10 @@ typedef struct clattn_tensor {
   X(CLATTN_W_V, 28, "w_v")                                                                                             \
   X(CLATTN_BIAS_Q, 29, "bias_q")                                                                                       \
   X(CLATTN_BIAS_K, 30, "bias_k")                                                                                       \
-  X(CLATTN_BIAS_V, 31, "bias_v")
+  X(CLATTN_BIAS_V, 31, "bias_v")                                                                                       \
+  X(CLATTN_MAP, 32, "map") /* a part of the network, looked at: clattn_map_desc */                                     \
+  X(CLATTN_MAP_MAX, 33, "map_max")                                                                                     \
+  X(CLATTN_KEY_WEIGHT, 34, "key_weight")
 
 typedef enum clattn_slot {
   CLATTN_NO_SLOT = 0,
@@ -80,7 +83,7 @@ typedef enum clattn_slot {
   CLATTN_SLOT_LIST(CLATTN_SLOT_ENUM)
 #undef CLATTN_SLOT_ENUM
 } clattn_slot;
-#define CLATTN_SLOT_COUNT 32 /* one past the largest slot */
+#define CLATTN_SLOT_COUNT 35 /* one past the largest slot */
 
 /* How attention runs. */
 typedef enum clattn_path {
@@ -173,6 +176,49 @@ typedef struct clattn_merge_desc {
 #define CLATTN_MERGE_DESC_INIT                                                                                         \
   {                                                                                                                    \
     .struct_size = (uint32_t)sizeof(clattn_merge_desc)                                                                 \
+  }
+
+/* What a map shows of query i and key j; s is the score after softcap and masks, -inf where j is not attended. */
+typedef enum clattn_quantity {
+  CLATTN_QUANTITY_PROBABILITY = 0, /* p = exp(s - lse), times key_weight where that is there; not attended: 0 */
+  CLATTN_QUANTITY_ENTROPY = 1,     /* p (lse - s), in nats: over all keys of a row they add up to its entropy */
+  CLATTN_QUANTITY_SCALED = 2,      /* scores as qk_mode 0 has them: scale q k^T */
+  CLATTN_QUANTITY_CAPPED = 3,      /* 1: after softcap */
+  CLATTN_QUANTITY_SCORE = 4        /* 2: s itself */
+} clattn_quantity;
+
+/* A map of the network that attention is: any block of scores or probabilities, recomputed from q, k and lse, or
+ * pooled, a number for each tile of tile_rows x tile_keys. The matrix never exists: a run's memory is its workspace, at
+ * most 16 MiB (one row of scores where that is more), however long the sequences are. map[b,h,I,J]     = sum of the
+ * quantity over tile (I,J) of head head_first + h; with tiles of 1 x 1 the block itself map_max[b,h,I,J] = its largest
+ * value there Tile (I,J) has rows row_first + I tile_rows and on, keys key_first + J tile_keys and on, as far as the
+ * ranges go; it need divide nothing. Any head may begin the range of heads, whatever the groups. What lies outside the
+ * range of keys counts for lse all the same: probabilities are those of the whole row. Scores: what is -inf (not
+ * attended, at point 2) counts for nothing in a sum; a tile of nothing else is -inf. A row whose lse is -inf has p = 0.
+ * An lse of other keys or masks than these gives what the formula says. Types: as for attention; map and map_max any of
+ * f32, f16, bf16, f64; one float64 tensor, and everything is computed in float64. Sums are kept in two numbers, so that
+ * a tile of any size is as exact as its terms. */
+typedef struct clattn_map_desc {
+  uint32_t struct_size, flags;            /* flags: zero */
+  const clattn_attention_desc *attention; /* read while planning alone: q, k, mask, scale, softcap, causal order,
+                                             windows, query_offset, softmax_precision, variant (of the scores stage),
+                                             and lse [B,HQ,SQ], which is an input here and not read for scores. A past:
+                                             the extended keys as k, its length as query_offset; nonpad_kv_seqlen: the
+                                             valid keys as a view. v, y, qk, present_* and path do not matter */
+  clattn_tensor key_weight;               /* [B,HK,SK], any float type, or absent; of CLATTN_QUANTITY_PROBABILITY. With
+                                             |v_j| it shows what travels along an edge: |P v| */
+  clattn_tensor map, map_max;             /* [B, heads, rows / tile_rows, keys / tile_keys], both rounded up; one of the
+                                             two may be absent */
+  int64_t head_first, head_count;         /* of HQ; a count of 0: to the end */
+  int64_t row_first, row_count;           /* of SQ */
+  int64_t key_first, key_count;           /* of SK */
+  int64_t tile_rows, tile_keys;           /* 0 is 1: not pooled */
+  int32_t quantity;                       /* clattn_quantity */
+  int32_t reserved;                       /* zero */
+} clattn_map_desc;
+#define CLATTN_MAP_DESC_INIT                                                                                           \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_map_desc)                                                                   \
   }
 
 /* Flags of clattn_projection_desc and clattn_qkv_desc. */

@@ -20,6 +20,9 @@ typedef struct draw_options {
   const char *colours; /* the colour map's name; NULL: the theme's own */
   bool dark;           /* light ink on dark ground */
   const char *title;   /* NULL: made of what is drawn */
+  bool view_said;      /* otherwise text shows a head's matrix and its network */
+  bool sharpest;       /* text shows the few sharpest of these heads only */
+  bool json;           /* text is one JSON object a line */
 } draw_options;
 
 /* A picture as SVG text, for the caller to free. What is wrong with the options (too many cells or edges for a
@@ -32,7 +35,7 @@ bool draw_png(network *n, const draw_options *options, unsigned char **data, siz
 /* A page that shows all layers and heads given, as HTML text for the caller to free. */
 bool draw_html(network *n, const draw_options *options, char **text, size_t *bytes, st_error *error);
 
-/* Block characters where stdout is a terminal, plain text elsewhere. */
+/* On stdout: block characters where it is a terminal, plain text elsewhere, or JSON. */
 bool draw_terminal(network *n, const draw_options *options, st_error *error);
 
 #endif

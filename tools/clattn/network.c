@@ -1,5 +1,4 @@
-/* From a file to a network: a layer is run for its Q, K, V and lse; P or A are taken as they are. */
-#include "network.h"
+/* Layers of a network: their names and order, and those of which only P or A is known. */
 
 #include <inttypes.h>
 #include <math.h>
@@ -7,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "network_layer.h"
 #include "token_texts.h"
 
 static const struct {
@@ -65,6 +65,25 @@ static void free_layer(network_layer *l)
   free(l->head);
 }
 
+void network_remove_layer(network *n, int index)
+{
+  free_layer(&n->layers[index]);
+  n->n_layers--;
+  for (int i = index; i < n->n_layers; i++) n->layers[i] = n->layers[i + 1];
+}
+
+void network_sort(network *n)
+{
+  for (int i = 0; i < n->n_layers; i++)
+    if (n->layers[i].number < 0) return;
+  for (int i = 1; i < n->n_layers; i++) {
+    const network_layer l = n->layers[i];
+    int at = i;
+    for (; at > 0 && n->layers[at - 1].number > l.number; at--) n->layers[at] = n->layers[at - 1];
+    n->layers[at] = l;
+  }
+}
+
 void network_free(network *n)
 {
   for (int i = 0; i < n->n_layers; i++) free_layer(&n->layers[i]);
@@ -72,121 +91,53 @@ void network_free(network *n)
   *n = (network){.d = n->d};
 }
 
-/* A new layer at the end: network_free frees whatever it holds. */
-static network_layer *new_layer(network *n)
+/* The label `layer`. */
+static int64_t layer_number(const st_file *file)
+{
+  const char *text = st_label_value(file, "layer");
+  if (!text || !*text || strlen(text) > 9 || strspn(text, "0123456789") != strlen(text)) return -1;
+  return strtoll(text, NULL, 10);
+}
+
+network_layer *network_new_layer(network *n, const char *path, int64_t batch)
 {
   network_layer *grown = realloc(n->layers, (size_t)(n->n_layers + 1) * sizeof *grown);
   if (!grown) return NULL;
   n->layers = grown;
   network_layer *l = &n->layers[n->n_layers++];
-  *l = (network_layer){.scale = (double)NAN, .window_left = -1, .window_right = -1};
+  *l = (network_layer){.path = path, .batch = batch, .scale = (double)NAN, .window_left = -1, .window_right = -1};
   return l;
 }
 
-static bool check_batch(int64_t batch, int64_t b, st_error *error)
+bool network_check_batch(int64_t batch, int64_t b, st_error *error)
 {
-  return (batch >= 0 && batch < b) ||
-         st_fail(error, "--batch is %" PRId64 ", but the batch has entries 0 to %" PRId64, batch, b - 1);
+  if (batch >= 0 && batch < b) return true;
+  if (b == 0) return st_fail(error, "the batch is empty: there is nothing to draw");
+  return st_fail(error, "--batch is %" PRId64 ", but the batch has entries 0 to %" PRId64, batch, b - 1);
 }
 
-/* Texts, labels and what every head has; sizes are known. */
-static bool finish_layer(network_layer *l, const st_file *file, const char *path, int64_t batch, st_error *error)
+static const network_head unknown_head = {.a_share = NAN,
+                                          .w_share = NAN,
+                                          .entropy_mean = NAN,
+                                          .entropy_least = NAN,
+                                          .entropy_most = NAN,
+                                          .first_share = NAN,
+                                          .sharpness = NAN};
+
+bool network_name_layer(network_layer *l, const st_file *file, st_error *error)
 {
+  if (l->heads < 1 || l->sq < 1 || l->sk < 1)
+    return st_fail(error,
+                   "%" PRId64 " heads, %" PRId64 " query tokens, %" PRId64 " key tokens: there is nothing to draw",
+                   l->heads, l->sq, l->sk);
   const char *source = st_label_value(file, "source");
-  l->name = layer_name(file, path);
+  l->number = layer_number(file);
+  l->name = layer_name(file, l->path);
   l->source = source ? copy_text(source) : NULL;
-  l->head = malloc((size_t)(l->heads ? l->heads : 1) * sizeof *l->head);
+  l->head = malloc((size_t)l->heads * sizeof *l->head);
   if (!l->name || (source && !l->source) || !l->head) return st_fail(error, "out of memory");
-  for (int64_t h = 0; h < l->heads; h++) l->head[h] = (network_head){.a_share = (double)NAN, .w_share = (double)NAN};
-  return token_texts_take(st_label_value(file, "tokens"), batch, l, error);
-}
-
-/* ---- a layer that is run ---- */
-
-/* `rows` x `width` numbers of each head of one entry of the batch, from row 0 on, as float32. */
-static float *take_heads(const st_tensor *t, int64_t batch, int64_t rows)
-{
-  const int64_t heads = t->dim[1], all_rows = t->dim[2], width = t->rank == 4 ? t->dim[3] : 1;
-  const clattn_dtype type = (clattn_dtype)st_type_dtype(t->type);
-  const size_t element = st_type_bytes(t->type), count = (size_t)(rows * width);
-  float *out = malloc(count * (size_t)heads * sizeof *out + 1);
-  for (int64_t h = 0; h < heads && out; h++)
-    clattn_convert(CLATTN_F32, out + (size_t)h * count, type,
-                   (const char *)t->data + (size_t)((batch * heads + h) * all_rows * width) * element, count);
-  return out;
-}
-
-/* The number at an index of a mask that is broadcast from the right; what a short last dimension lacks is not
- * attended. */
-static float mask_at(const st_tensor *t, const float *numbers, int64_t batch, int64_t head, int64_t row, int64_t key)
-{
-  const int64_t index[4] = {batch, head, row, key};
-  int64_t at = 0;
-  for (int d = 0; d < t->rank; d++) {
-    const int64_t i = index[4 - t->rank + d];
-    if (d == t->rank - 1 && i >= t->dim[d]) return -INFINITY;
-    at = at * t->dim[d] + (t->dim[d] == 1 ? 0 : i);
-  }
-  if (t->type == ST_BOOL) return ((const uint8_t *)t->data)[at] ? 0.0f : -INFINITY;
-  return numbers[at];
-}
-
-static bool take_mask(network_layer *l, const st_tensor *t, int64_t batch, st_error *error)
-{
-  if (!t) return true;
-  const size_t count = t->bytes / st_type_bytes(t->type);
-  float *numbers = NULL;
-  if (t->type != ST_BOOL) {
-    numbers = malloc(count * sizeof *numbers + 1);
-    if (!numbers) return st_fail(error, "out of memory");
-    clattn_convert(CLATTN_F32, numbers, (clattn_dtype)st_type_dtype(t->type), t->data, count);
-  }
-  l->mask_heads = t->rank >= 3 && t->dim[t->rank - 3] > 1 ? l->heads : 1;
-  l->mask_rows = t->rank >= 2 && t->dim[t->rank - 2] > 1 ? l->sq : 1;
-  l->mask = malloc((size_t)(l->mask_heads * l->mask_rows * l->sk) * sizeof *l->mask + 1);
-  if (l->mask)
-    for (int64_t h = 0; h < l->mask_heads; h++)
-      for (int64_t i = 0; i < l->mask_rows; i++)
-        for (int64_t j = 0; j < l->sk; j++)
-          l->mask[(h * l->mask_rows + i) * l->sk + j] = mask_at(t, numbers, batch, h, i, j);
-  free(numbers);
-  return l->mask || st_fail(error, "out of memory");
-}
-
-/* What the run gave and the file said, of one entry of the batch. */
-static bool take_results(network_layer *to, const layer *l, const st_file *results, int64_t batch, st_error *error)
-{
-  const bool past = l->input[LAYER_past_key] != NULL;
-  const st_tensor *nonpad = l->input[LAYER_nonpad_kv_seqlen];
-  to->heads = l->hq, to->key_heads = l->hk, to->sq = l->sq, to->dk = l->dk, to->dv = l->dv;
-  to->sk = nonpad ? ((const int64_t *)nonpad->data)[batch] : l->past + l->sk;
-  to->offset = nonpad ? to->sk - l->sq : l->past;
-  to->one_sequence = !l->input[LAYER_I_kv] && to->offset + to->sq == to->sk && to->offset >= 0;
-  to->scale = isnan(l->attr.scale) ? 1.0 / sqrt((double)l->dk) : l->attr.scale;
-  to->softcap = l->attr.softcap;
-  to->causal = l->attr.is_causal;
-  to->window_left = l->attr.left_window_size, to->window_right = l->attr.right_window_size;
-  to->q = take_heads(st_find(results, "Q"), batch, to->sq);
-  to->k = take_heads(st_find(results, past ? "present_key" : "K"), batch, to->sk);
-  to->v = take_heads(st_find(results, past ? "present_value" : "V"), batch, to->sk);
-  to->lse = take_heads(st_find(results, "lse"), batch, to->sq);
-  return (to->q && to->k && to->v && to->lse) || st_fail(error, "out of memory");
-}
-
-bool network_add_layer(network *n, const layer *l, const char *path, int64_t batch, st_error *error)
-{
-  pipeline_options options = {.path = CLATTN_PATH_AUTO};
-  st_file results = {0};
-  if (!check_batch(batch, l->b, error)) return false;
-  options.want[OUT_Q] = options.want[OUT_K] = options.want[OUT_V] = options.want[OUT_lse] = true;
-  options.want[OUT_present_key] = options.want[OUT_present_value] = l->input[LAYER_past_key] != NULL;
-  network_layer *to = new_layer(n);
-  const bool good = (to || st_fail(error, "out of memory")) && pipeline_run(n->d, l, &options, &results, error) &&
-                    take_results(to, l, &results, batch, error) &&
-                    take_mask(to, l->input[LAYER_attn_mask], batch, error) &&
-                    finish_layer(to, &l->file, path, batch, error);
-  st_free(&results);
-  return good;
+  for (int64_t h = 0; h < l->heads; h++) l->head[h] = unknown_head;
+  return token_texts_take(st_label_value(file, "tokens"), l->batch, l, error);
 }
 
 /* ---- P or A from anywhere ---- */
@@ -205,6 +156,21 @@ bool network_is_bare(const st_file *file)
   return !st_find(file, "I") && !given && bare_tensor(file, &quantity);
 }
 
+/* A score of -inf is a key that is not attended; anything else has to be a number. */
+static bool check_bare(const network_layer *l, const st_tensor *t, st_error *error)
+{
+  const int64_t count = l->heads * l->sq * l->sk;
+  for (int64_t i = 0; i < count; i++) {
+    const float x = l->bare[i];
+    if (isfinite(x) || (l->bare_is == NETWORK_A && x == -INFINITY)) continue;
+    return st_fail(error,
+                   "tensor '%s': head %" PRId64 ", query %" PRId64 ", key %" PRId64 " is %g in float32, must be %s",
+                   t->name, i / (l->sq * l->sk), i / l->sk % l->sq, i % l->sk, (double)x,
+                   l->bare_is == NETWORK_A ? "finite or -inf" : "finite");
+  }
+  return true;
+}
+
 bool network_add_bare(network *n, const st_file *file, const char *path, int64_t batch, st_error *error)
 {
   network_quantity quantity;
@@ -215,8 +181,8 @@ bool network_add_bare(network *n, const st_file *file, const char *path, int64_t
                    st_show_shape(t->rank, t->dim).text);
   if (type < CLATTN_F32 || type > CLATTN_F64)
     return st_fail(error, "tensor '%s': type %s, must be one of F32, F16, BF16, F64", t->name, st_type_name(t->type));
-  if (!check_batch(batch, t->rank == 4 ? t->dim[0] : 1, error)) return false;
-  network_layer *l = new_layer(n);
+  if (!network_check_batch(batch, t->rank == 4 ? t->dim[0] : 1, error)) return false;
+  network_layer *l = network_new_layer(n, path, batch);
   if (!l) return st_fail(error, "out of memory");
   l->heads = t->rank > 2 ? t->dim[t->rank - 3] : 1;
   l->key_heads = l->heads;
@@ -230,5 +196,5 @@ bool network_add_bare(network *n, const st_file *file, const char *path, int64_t
   if (!l->bare) return st_fail(error, "tensor '%s': out of memory", t->name);
   clattn_convert(CLATTN_F32, l->bare, (clattn_dtype)type,
                  (const char *)t->data + (size_t)batch * count * st_type_bytes(t->type), count);
-  return finish_layer(l, file, path, batch, error);
+  return network_name_layer(l, file, error) && check_bare(l, t, error);
 }

@@ -80,6 +80,25 @@ bool network_block(network *n, int layer, int64_t head, network_quantity quantit
   return true;
 }
 
+enum { CELLS_AT_ONCE = 1 << 20 };
+
+bool network_each_row(network *n, int layer, int64_t head, network_quantity quantity, network_row_look *look,
+                      void *user, st_error *error)
+{
+  const network_layer *l = &n->layers[layer];
+  const int64_t at_once = l->sk < CELLS_AT_ONCE ? CELLS_AT_ONCE / l->sk : 1;
+  float *block = malloc((size_t)((at_once < l->sq ? at_once : l->sq) * l->sk) * sizeof *block);
+  bool good = block || st_fail(error, "out of memory");
+  for (int64_t row = 0; row < l->sq && good; row += at_once) {
+    const int64_t rows = l->sq - row < at_once ? l->sq - row : at_once;
+    good = network_block(n, layer, head, quantity, (network_range){row, rows, 0, l->sk}, block, error);
+    for (int64_t i = 0; i < rows && good; i++)
+      good = look(user, row + i, block + i * l->sk) || st_fail(error, "out of memory");
+  }
+  free(block);
+  return good;
+}
+
 bool network_pool(network *n, int layer, int64_t head, network_quantity quantity, int64_t tile_rows, int64_t tile_keys,
                   float *sum, float *most, st_error *error)
 {

@@ -3,16 +3,22 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { CELLS_AT_ONCE = 1 << 20 };
+typedef struct collector {
+  network_edge_list *list;
+  size_t room;
+  int64_t keys, top;
+  double threshold;
+} collector;
 
-static bool append(network_edge_list *list, size_t *room, network_edge edge)
+static bool append(collector *c, network_edge edge)
 {
-  if (list->count == *room) {
-    const size_t more = *room ? *room * 2 : 256;
+  network_edge_list *list = c->list;
+  if (list->count == c->room) {
+    const size_t more = c->room ? c->room * 2 : 256;
     network_edge *grown = realloc(list->edges, more * sizeof *grown);
     if (!grown) return false;
     list->edges = grown;
-    *room = more;
+    c->room = more;
   }
   list->edges[list->count++] = edge;
   return true;
@@ -28,39 +34,30 @@ static int by_magnitude(const void *a, const void *b)
 }
 
 /* A row's edges go to the end of the list, are put in order there, and the weakest are cut off again. */
-static bool take_row(network_edge_list *list, size_t *room, int64_t query, const float *row, int64_t keys, int64_t top,
-                     double threshold)
+static bool take_row(void *user, int64_t query, const float *row)
 {
+  collector *c = user;
+  network_edge_list *list = c->list;
   const size_t first = list->count;
-  for (int64_t j = 0; j < keys; j++) {
+  for (int64_t j = 0; j < c->keys; j++) {
     const float weight = row[j];
-    if (weight == 0.0f || !isfinite(weight) || (double)fabsf(weight) < threshold) continue;
-    if (!append(list, room, (network_edge){query, j, weight})) return false;
+    if (weight == 0.0f || !isfinite(weight) || (double)fabsf(weight) < c->threshold) continue;
+    if (!append(c, (network_edge){query, j, weight})) return false;
   }
   if (list->count == first) return true;
   qsort(list->edges + first, list->count - first, sizeof *list->edges, by_magnitude);
-  if (top > 0 && list->count - first > (size_t)top) list->count = first + (size_t)top;
+  if (c->top > 0 && list->count - first > (size_t)c->top) list->count = first + (size_t)c->top;
   return true;
 }
 
 bool network_edges(network *n, int layer, int64_t head, network_quantity quantity, int64_t top, double threshold,
                    network_edge_list *out, st_error *error)
 {
-  const network_layer *l = &n->layers[layer];
-  const int64_t at_once = l->sk < CELLS_AT_ONCE ? CELLS_AT_ONCE / (l->sk ? l->sk : 1) : 1;
-  size_t room = 0;
+  collector c = {.list = out, .keys = n->layers[layer].sk, .top = top, .threshold = threshold};
   *out = (network_edge_list){0};
-  float *block = malloc((size_t)at_once * (size_t)(l->sk ? l->sk : 1) * sizeof *block);
-  bool good = block || st_fail(error, "out of memory");
-  for (int64_t row = 0; row < l->sq && good; row += at_once) {
-    const int64_t rows = l->sq - row < at_once ? l->sq - row : at_once;
-    good = network_block(n, layer, head, quantity, (network_range){row, rows, 0, l->sk}, block, error);
-    for (int64_t i = 0; i < rows && good; i++)
-      good = take_row(out, &room, row + i, block + i * l->sk, l->sk, top, threshold) || st_fail(error, "out of memory");
-  }
-  free(block);
-  if (!good) network_edges_free(out);
-  return good;
+  if (network_each_row(n, layer, head, quantity, take_row, &c, error)) return true;
+  network_edges_free(out);
+  return false;
 }
 
 void network_edges_free(network_edge_list *list)

@@ -1,0 +1,148 @@
+/* The matrix of a head in characters: numbers in plain text, blocks on a terminal, in colour where it has any. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "terminal_view.h"
+
+enum {
+  LABEL_COLUMNS = 19, /* a token's number and text before its row */
+  NUMBER_COLUMNS = 8, /* a number alone */
+  LINES = 64,         /* of tokens that are not summed up */
+  TILE_LINES = 48,    /* of tiles */
+  SMALL = 16          /* tiles along each side of a small one */
+};
+
+/* What is shown: one tile is one token where everything fits. */
+typedef struct matrix_text {
+  int64_t tile_rows, tile_keys, rows, keys;
+  int cell_columns, label_columns;
+  bool tiles, both_ways; /* both_ways: numbers of either sign */
+  float largest;         /* magnitude */
+  float *cells;
+} matrix_text;
+
+static int64_t tiles_of(int64_t count, int64_t tile) { return (count + tile - 1) / tile; }
+
+/* Room for cells, and the tiles that take it. */
+static void lay_out(const head_view *v, bool small, matrix_text *m)
+{
+  const network_layer *l = &v->n->layers[v->layer];
+  const bool weights = v->options->quantity == NETWORK_P;
+  m->both_ways = v->options->quantity == NETWORK_A || v->options->quantity == NETWORK_ANTISYMMETRIC;
+  m->cell_columns = v->t->here ? 2 : weights ? 5 : 6;
+  m->label_columns = LABEL_COLUMNS;
+  m->tile_rows = m->tile_keys = 1;
+  int64_t room = (v->t->columns - m->label_columns) / m->cell_columns;
+  m->tiles = small || l->sk > room || l->sq > LINES;
+  if (m->tiles) {
+    m->label_columns = NUMBER_COLUMNS;
+    if (v->t->here) m->cell_columns = 1;
+    room = small && v->t->here ? SMALL : small ? SMALL / 2 : (v->t->columns - m->label_columns) / m->cell_columns;
+    const int64_t lines = !v->t->here ? room : small ? SMALL / 2 : TILE_LINES;
+    m->tile_keys = tiles_of(l->sk, room);
+    /* A character is twice as high as wide. */
+    m->tile_rows = m->tile_keys * (v->t->here ? 2 : 1);
+    if (tiles_of(l->sq, m->tile_rows) > lines) m->tile_rows = tiles_of(l->sq, lines);
+  }
+  m->rows = tiles_of(l->sq, m->tile_rows);
+  m->keys = tiles_of(l->sk, m->tile_keys);
+}
+
+/* Of weights the largest of a tile, of numbers of either sign the mean. */
+static bool take_cells(const head_view *v, matrix_text *m, st_error *error)
+{
+  const network_layer *l = &v->n->layers[v->layer];
+  m->cells = malloc((size_t)(m->rows * m->keys) * sizeof *m->cells);
+  if (!m->cells) return st_fail(error, "out of memory");
+  if (!network_pool(v->n, v->layer, v->head, v->options->quantity, m->tile_rows, m->tile_keys,
+                    m->both_ways ? m->cells : NULL, m->both_ways ? NULL : m->cells, error))
+    return false;
+  for (int64_t i = 0; i < m->rows; i++)
+    for (int64_t j = 0; j < m->keys; j++) {
+      float *cell = &m->cells[i * m->keys + j];
+      if (m->both_ways) {
+        const int64_t down = l->sq - i * m->tile_rows, along = l->sk - j * m->tile_keys;
+        *cell /= (float)((down < m->tile_rows ? down : m->tile_rows) * (along < m->tile_keys ? along : m->tile_keys));
+      }
+      if (isfinite(*cell) && fabsf(*cell) > m->largest) m->largest = fabsf(*cell);
+    }
+  return true;
+}
+
+static void print_label(const head_view *v, const matrix_text *m, int64_t row)
+{
+  const network_layer *l = &v->n->layers[v->layer];
+  const int64_t token = row * m->tile_rows;
+  if (m->tiles) {
+    printf("%*" PRId64 " ", NUMBER_COLUMNS - 1, token);
+    return;
+  }
+  printf("%3" PRId64 " ", token);
+  const terminal_text text = terminal_quote(v->t, l->query_tokens[token], LABEL_COLUMNS - 5);
+  terminal_print_to(v->t, &text, LABEL_COLUMNS);
+}
+
+/* The numbers of keys: on a terminal the two digits that a cell has room for, and none over tiles. */
+static void print_header(const head_view *v, const matrix_text *m)
+{
+  if (v->t->here && m->tiles) return;
+  printf("%*s", m->label_columns, v->t->here || m->tiles ? "" : "query \\ key");
+  for (int64_t j = 0; j < m->keys; j++) printf("%*" PRId64, m->cell_columns, v->t->here ? j % 100 : j * m->tile_keys);
+  putchar('\n');
+}
+
+static void print_number(const matrix_text *m, float cell)
+{
+  if (cell == -INFINITY || (cell == 0.0f && !m->both_ways))
+    printf("%*s", m->cell_columns, "."); /* not attended */
+  else
+    printf(" %*.2f", m->cell_columns - 1, (double)cell);
+}
+
+/* Five steps, the first of nothing; magnitudes, a second column telling which are negative. */
+static void print_shade(const head_view *v, const matrix_text *m, float cell)
+{
+  static const char *const blocks[] = {" ", "\xC2\xB7", "\xE2\x96\x91", "\xE2\x96\x92", "\xE2\x96\x93", "\xE2\x96\x88"};
+  static const char *const ascii[] = {" ", ".", ":", "+", "%", "@"};
+  const char *const *steps = v->t->blocks ? blocks : ascii;
+  const float share = isfinite(cell) && m->largest > 0.0f ? fabsf(cell) / m->largest : 0.0f;
+  const int step = share <= 0.0f ? 0 : share < 0.02f ? 1 : 2 + (int)(share * 3.999f);
+  fputs(steps[step], stdout);
+  if (m->cell_columns == 2) fputs(cell < 0.0f && step ? "-" : steps[step], stdout);
+}
+
+static void print_legend(const head_view *v, const matrix_text *m)
+{
+  if (m->tiles)
+    printf("%*seach %s is the %s of %" PRId64 " x %" PRId64 " tokens\n", m->label_columns, "",
+           v->t->here ? "character" : "number", m->both_ways ? "mean" : "largest", m->tile_rows, m->tile_keys);
+  if (!v->t->here) return;
+  printf("%*s0 ", m->label_columns, "");
+  for (int step = 1; step <= 10; step++) print_shade(v, m, m->largest * (float)step / 10.0f);
+  printf(" %.3g%s%s\n", (double)m->largest, m->both_ways && m->cell_columns == 2 ? ", \"-\" beside it below 0" : "",
+         m->both_ways && m->cell_columns == 1 ? ", of either sign" : "");
+}
+
+bool terminal_matrix(const head_view *v, bool small, st_error *error)
+{
+  matrix_text m = {.largest = 0.0f};
+  lay_out(v, small, &m);
+  const bool good = take_cells(v, &m, error);
+  if (good) {
+    print_header(v, &m);
+    for (int64_t i = 0; i < m.rows; i++) {
+      print_label(v, &m, i);
+      for (int64_t j = 0; j < m.keys; j++)
+        if (v->t->here)
+          print_shade(v, &m, m.cells[i * m.keys + j]);
+        else
+          print_number(&m, m.cells[i * m.keys + j]);
+      putchar('\n');
+    }
+    print_legend(v, &m);
+  }
+  free(m.cells);
+  return good;
+}
