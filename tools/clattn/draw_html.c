@@ -71,8 +71,7 @@ static void make_title(network *n, const draw_options *options, char *title, siz
 bool draw_html(network *n, const draw_options *options, char **text, size_t *bytes, st_error *error)
 {
   page_text p = {0};
-  const size_t room = 64 + (options->title ? strlen(options->title) : 0) +
-                      strlen(n->layers[options->layers[0]].name) +
+  const size_t room = 64 + (options->title ? strlen(options->title) : 0) + strlen(n->layers[options->layers[0]].name) +
                       strlen(n->layers[options->layers[options->n_layers - 1]].name);
   char *title = malloc(room);
   if (!title) return st_fail(error, "out of memory");

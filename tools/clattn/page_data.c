@@ -88,8 +88,8 @@ static bool put_mask(writer *w, const network_layer *l, const network_layer *bef
     return true;
   }
   if (!before || !same_mask(l, before))
-    *block =
-        only_on_or_off(l, count) ? page_add_open_bits(&w->blocks, l->mask, count) : page_add_floats(&w->blocks, l->mask, count);
+    *block = only_on_or_off(l, count) ? page_add_open_bits(&w->blocks, l->mask, count)
+                                      : page_add_floats(&w->blocks, l->mask, count);
   page_put_format(w->p, "\"mask\":{\"block\":%d,\"heads\":%" PRId64 ",\"rows\":%" PRId64 "},", *block, l->mask_heads,
                   l->mask_rows);
   return *block >= 0 || no_memory(w);
@@ -116,7 +116,8 @@ static bool put_run_head(writer *w, const network_layer *l, int64_t head, bool h
   const int64_t key_head = head / (l->heads / l->key_heads), keys = l->sk * l->dk, queries = l->sq * l->dk;
   int *k = &w->key_blocks[key_head], *norms = &w->norm_blocks[key_head];
   page_blocks *b = &w->blocks;
-  if (*k < 0) *k = half ? page_add_halves(b, l->k + key_head * keys, keys) : page_add_floats(b, l->k + key_head * keys, keys);
+  if (*k < 0)
+    *k = half ? page_add_halves(b, l->k + key_head * keys, keys) : page_add_floats(b, l->k + key_head * keys, keys);
   if (*norms < 0) *norms = add_norms(w, l, key_head);
   const float *queries_of = l->q + head * queries;
   const int q = half ? page_add_halves(b, queries_of, queries) : page_add_floats(b, queries_of, queries);
@@ -175,11 +176,11 @@ static bool check_bare_edges(network *n, const draw_options *options, st_error *
     for (int h = 0; h < options->n_heads && l->bare; h++)
       if (options->heads[h] < l->heads) edges += edges_of(l, options->heads[h]);
   }
-  return edges <= PAGE_MAX_BARE_EDGES ||
-         st_fail(error,
-                 "the files of bare P or A have %" PRId64 " edges (cells that are not 0), a page takes %d of them: choose "
-                 "heads or layers, or give Q, K and V",
-                 edges, PAGE_MAX_BARE_EDGES);
+  return edges <= PAGE_MAX_BARE_EDGES || st_fail(error,
+                                                 "the files of bare P or A have %" PRId64
+                                                 " edges (cells that are not 0), a page takes %d of them: choose "
+                                                 "heads or layers, or give Q, K and V",
+                                                 edges, PAGE_MAX_BARE_EDGES);
 }
 
 /* ---- overviews of long inputs ---- */
@@ -230,13 +231,22 @@ static void put_facts(page_text *p, const network_head *facts)
   const struct {
     const char *name;
     double value;
-  } known[] = {{"a_share", facts->a_share}, {"w_share", facts->w_share}};
+  } known[] = {{"a_share", facts->a_share},           {"w_share", facts->w_share},
+               {"entropy_mean", facts->entropy_mean}, {"entropy_least", facts->entropy_least},
+               {"entropy_most", facts->entropy_most}, {"first_share", facts->first_share},
+               {"sharpness", facts->sharpness}};
   page_put(p, ",\"facts\":{");
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
     page_put_format(p, "%s\"%s\":", i ? "," : "", known[i].name);
     page_put_number(p, known[i].value);
   }
-  page_put(p, "}");
+  page_put(p, "},\"pairs\":[");
+  for (int i = 0; i < facts->n_pairs; i++) {
+    const network_pair *pair = &facts->pairs[i];
+    page_put_format(p, "%s[%" PRId64 ",%" PRId64 ",%.9g,%.9g]", i ? "," : "", pair->from, pair->to, pair->weight,
+                    pair->back);
+  }
+  page_put(p, "]");
 }
 
 static bool put_heads(writer *w, int layer, bool half)
@@ -258,7 +268,7 @@ static bool put_heads(writer *w, int layer, bool half)
   return good;
 }
 
-/* Which heads of the options a layer has. */
+/* Which heads of the options a layer has: one at least. */
 static bool take_layer_heads(writer *w, const network_layer *l)
 {
   free(w->heads);
@@ -272,7 +282,8 @@ static bool take_layer_heads(writer *w, const network_layer *l)
   for (int h = 0; h < w->options->n_heads; h++)
     if (w->options->heads[h] < l->heads) w->heads[w->n_heads++] = w->options->heads[h];
   for (int64_t h = 0; h < l->key_heads; h++) w->key_blocks[h] = w->norm_blocks[h] = -1;
-  return true;
+  return w->n_heads > 0 ||
+         st_fail(w->error, "%s: it has %" PRId64 " heads, and none of those chosen", l->name, l->heads);
 }
 
 static bool put_layer(writer *w, int at, const network_layer *before, int *mask_block)
@@ -281,13 +292,13 @@ static bool put_layer(writer *w, int at, const network_layer *before, int *mask_
   const network_layer *l = &w->n->layers[layer];
   page_text *p = w->p;
   bool half = true;
-  if (!take_layer_heads(w, l)) return false;
+  if (!take_layer_heads(w, l) || !network_report(w->n, layer, w->error)) return false;
   page_put(p, at ? ",\n{\"name\":" : "\n{\"name\":");
   page_put_string(p, l->name);
   page_put(p, ",\"source\":");
   page_put_string(p, l->source ? l->source : "");
-  page_put_format(p, ",\"sq\":%" PRId64 ",\"sk\":%" PRId64 ",\"dk\":%" PRId64 ",\"keyHeads\":%" PRId64 ",", l->sq, l->sk,
-                  l->dk, l->key_heads);
+  page_put_format(p, ",\"sq\":%" PRId64 ",\"sk\":%" PRId64 ",\"dk\":%" PRId64 ",\"keyHeads\":%" PRId64 ",", l->sq,
+                  l->sk, l->dk, l->key_heads);
   page_put_format(p, "\"one\":%s,\"offset\":%" PRId64 ",\"named\":%s,\"queries\":%d,\"keys\":%d,",
                   l->one_sequence ? "true" : "false", l->offset, l->named ? "true" : "false", texts_index(w, 2 * at),
                   texts_index(w, 2 * at + 1));
@@ -307,8 +318,8 @@ static bool put_layer(writer *w, int at, const network_layer *before, int *mask_
     return put_heads(w, layer, false);
   }
   if (!page_half_holds(l, w->heads, w->n_heads, &half, w->error)) return false;
-  page_put_format(p, "\"scale\":%.17g,\"softcap\":%.17g,\"causal\":%s,\"left\":%" PRId64 ",\"right\":%" PRId64 ",", l->scale,
-                  l->softcap, l->causal ? "true" : "false", l->window_left, l->window_right);
+  page_put_format(p, "\"scale\":%.17g,\"softcap\":%.17g,\"causal\":%s,\"left\":%" PRId64 ",\"right\":%" PRId64 ",",
+                  l->scale, l->softcap, l->causal ? "true" : "false", l->window_left, l->window_right);
   return put_mask(w, l, before, mask_block) && put_heads(w, layer, half);
 }
 
@@ -338,7 +349,7 @@ static void put_options(page_text *p, const draw_options *o, const char *title)
   page_put_string(p, network_quantity_text(o->quantity));
   page_put_format(p, ",\"top\":%" PRId64 ",\"threshold\":", o->top);
   page_put_number(p, o->threshold);
-  page_put_format(p, ",\"dark\":%s,\n", o->dark ? "true" : "false");
+  page_put_format(p, ",\"dark\":%s,\"sharpest\":%s,\n", o->dark ? "true" : "false", o->sharpest ? "true" : "false");
 }
 
 static bool put_layers(writer *w)
@@ -349,7 +360,8 @@ static bool put_layers(writer *w)
   for (int i = 0; i < w->options->n_layers; i++) {
     if (!put_layer(w, i, before, &mask_block)) return false;
     if (w->blocks.bytes > PAGE_MAX_BYTES)
-      return st_fail(w->error, "a page of these layers needs more than %zu MiB of numbers, its limit: choose heads or layers",
+      return st_fail(w->error,
+                     "a page of these layers needs more than %zu MiB of numbers, its limit: choose heads or layers",
                      PAGE_MAX_BYTES >> 20);
     const network_layer *l = &w->n->layers[w->options->layers[i]];
     if (l->mask) before = l;

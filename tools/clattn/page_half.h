@@ -8,8 +8,8 @@
  * promise 1e-2; the rest is for what else rounds. */
 #define PAGE_HALF_LIMIT 5e-3
 
-/* True in *holds where no number is beyond float16's largest, and no score, weight or weighted value of these heads comes
- * out further off than PAGE_HALF_LIMIT. Measured with all keys, on up to 512 queries of each head: those with the
+/* True in *holds where no number is beyond float16's largest, and no score, weight or weighted value of these heads
+ * comes out further off than PAGE_HALF_LIMIT. Measured with all keys, on up to 512 queries of each head: those with the
  * largest norms, whose scores are off the most. */
 bool page_half_holds(const network_layer *l, const int64_t *heads, int n_heads, bool *holds, st_error *error);
 

@@ -18,6 +18,8 @@
     context.direction = "ltr";
     return context;
   };
+  // Sets the picture back behind what lies over it.
+  page.dim = (dimmed) => { layersOf[0].style.opacity = dimmed ? 0.2 : 1; };
   page.pictureSize = () => ({ width: box.clientWidth, height: box.clientHeight });
   page.font = (size, weight) => `${weight || 400} ${size}px system-ui, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif`;
 

@@ -3,7 +3,6 @@
 (() => {
   const LISTED = 8;
   const aside = document.getElementById("details"), tip = document.getElementById("tip");
-  const summaries = new Map();
 
   function add(parent, tag, text, className) {
     const out = document.createElement(tag);
@@ -21,33 +20,47 @@
 
   // ---- the head ----
 
-  // Names of what the command says of a head, where it says it; others are shown by their own name.
+  // What the command says of a head, where it is known.
   const FACTS = {
-    a_share: "antisymmetric share of A", w_share: "antisymmetric share of W_QᵀW_K",
+    entropy_mean: "entropy of a row, mean (nats)",
+    entropy_least: "… least",
+    entropy_most: "… most",
+    first_share: "share to the first token, mean",
+    sharpness: "strongest edge to another token, mean",
+    a_share: "antisymmetric share of A",
+    w_share: "antisymmetric share of W_QᵀW_K",
   };
 
-  function summaryOf(layer, head) {
-    const name = layer + "/" + head;
-    if (!summaries.has(name) && !page.isLong(layer) && page.layer(layer).quantities.includes("P")) {
-      const l = page.layer(layer), block = page.matrix(layer, head, "P", page.redraw);
-      if (!block) return null;
-      summaries.set(name, page.summary(block, l.sq, l.sk));
-    }
-    return summaries.get(name);
+  function putFacts(list, layer, head) {
+    const { facts } = page.layer(layer).heads[head];
+    for (const name in FACTS)
+      if (typeof facts[name] === "number") fact(list, FACTS[name], page.number(facts[name]), { fact: name });
   }
 
   function putHead(parent) {
-    const { layer, head } = page.state, l = page.layer(layer), h = l.heads[head], list = document.createElement("dl");
+    const { layer, head } = page.state, l = page.layer(layer), list = document.createElement("dl");
     add(parent, "h2", `${l.name}, ${page.headName(layer, head)}`).className = "caption";
-    if (l.source) add(parent, "p", l.source, "quiet");
     list.className = "facts";
     fact(list, "queries × keys", `${l.sq} × ${l.sk}`);
-    for (const name in h.facts)
-      if (h.facts[name] !== null) fact(list, FACTS[name] || name.replaceAll("_", " "), page.number(h.facts[name]), { fact: name });
-    const summary = summaryOf(layer, head);
-    if (summary) {
-      if (h.facts.entropy === undefined) fact(list, "entropy of a row, mean (nats)", page.number(summary.entropy), { fact: "entropy" });
-      if (h.facts.first === undefined) fact(list, "share to the first token, mean", page.number(summary.first), { fact: "first" });
+    putFacts(list, layer, head);
+    parent.append(list);
+  }
+
+  // The pairs whose weights differ the most between the two directions.
+  function putPairs(parent) {
+    const { layer, head } = page.state, { pairs } = page.layer(layer).heads[head];
+    if (!pairs.length) return;
+    const list = document.createElement("ol"), keys = page.keys(layer);
+    add(parent, "h3", "One-way pairs (P there, P back)");
+    list.className = "edges pairs";
+    for (const [from, to, weight, back] of pairs) {
+      const button = add(add(list, "li"), "button"), names = add(button, "span", undefined, "names");
+      button.type = "button";
+      button.title = "Pin this token";
+      names.append(page.tokenElement(keys[from]), " → ", page.tokenElement(keys[to]));
+      add(button, "span", page.number(weight), "number").dataset.pair = `${from} ${to}`;
+      add(button, "span", page.number(back), "number");
+      button.addEventListener("click", () => page.pin(page.tokenOfKey(layer, from)));
     }
     parent.append(list);
   }
@@ -128,7 +141,7 @@
       return;
     }
     const head = add(box, "h3", "");
-    head.append(page.tokenElement(page.textOf(layer, token), true), ` ${numberOfToken(layer, token)} `);
+    head.append("“", page.tokenElement(page.textOf(layer, token), true), "” ", `${numberOfToken(layer, token)} `);
     if (pinned) add(head, "span", "pinned", "pinned");
     if (token.query !== null) putLine(box, `attends (${page.QUANTITIES[page.state.quantity].short})`, token, true);
     if (token.key !== null) putLine(box, `is attended by (${page.QUANTITIES[page.state.quantity].short})`, token, false);
@@ -191,8 +204,7 @@
     tip.replaceChildren();
     add(tip, "strong", `${l.name}, ${page.headName(layer, head)}`);
     list.className = "facts";
-    for (const name in l.heads[head].facts)
-      if (l.heads[head].facts[name] !== null) fact(list, FACTS[name] || name.replaceAll("_", " "), page.number(l.heads[head].facts[name]));
+    putFacts(list, layer, head);
     tip.append(list);
     placeTip(x, y);
   };
@@ -217,6 +229,7 @@
       putEdge(box, layer, cursor);
     }
     if (view !== "grid") putToken(parts);
+    putPairs(parts);
     aside.replaceChildren(parts);
   });
 })();

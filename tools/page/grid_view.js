@@ -18,16 +18,32 @@
     return out;
   }
 
-  function build() {
-    built = true;
-    const header = element(grid, "div", "");
-    header.setAttribute("role", "row");
-    element(header, "span", "name").setAttribute("role", "columnheader");
-    for (const index of heads) element(header, "span", "name top", "head " + index).setAttribute("role", "columnheader");
+  // One layer's heads fill several rows, each with its name below; of several layers each has a row.
+  const COLUMNS = page.data.layers.length > 1 ? heads.length : Math.ceil(Math.sqrt(heads.length * 2.2));
+  const rows = page.data.layers.length > 1 ? thumbs : Array.from({ length: Math.ceil(heads.length / COLUMNS) }, () => []);
+
+  function addRow() {
+    const row = element(grid, "div", "");
+    row.setAttribute("role", "row");
+    return row;
+  }
+
+  function buildOne() {
+    let row = null;
+    heads.forEach((index, head) => {
+      if (head % COLUMNS === 0) row = addRow();
+      const cell = element(row, "span", "cell");
+      rows[Math.floor(head / COLUMNS)].push(addThumb(cell, 0, head));
+      element(cell, "span", "", "head " + index);
+    });
+  }
+
+  function buildSeveral() {
+    const header = addRow();
+    element(header, "span", "name top", "head").setAttribute("role", "columnheader");
+    for (const index of heads) element(header, "span", "name top", index).setAttribute("role", "columnheader");
     page.data.layers.forEach((l, layer) => {
-      const row = element(grid, "div", "");
-      row.setAttribute("role", "row");
-      const name = element(row, "span", "name", l.name);
+      const row = addRow(), name = element(row, "span", "name", l.name);
       name.setAttribute("role", "rowheader");
       name.title = l.name;
       for (const index of heads) {
@@ -36,6 +52,12 @@
         else addThumb(row, layer, head);
       }
     });
+  }
+
+  function build() {
+    built = true;
+    if (page.data.layers.length > 1) buildSeveral();
+    else buildOne();
   }
 
   function addThumb(row, layer, head) {
@@ -47,6 +69,7 @@
     element(thumb, "canvas", "").width = SIZE;
     thumbs[layer][head] = thumb;
     seen.observe(thumb);
+    return thumb;
   }
 
   const seen = new IntersectionObserver((entries) => {
@@ -91,9 +114,10 @@
   }
 
   function arrange() {
-    const columns = heads.length, room = grid.clientWidth - 130;
-    const size = Math.max(44, Math.min(150, room / columns - 6, (grid.clientHeight - 40) / page.data.layers.length - 6));
-    grid.style.gridTemplateColumns = `max-content repeat(${columns}, ${Math.floor(size)}px)`;
+    const several = page.data.layers.length > 1, names = several ? 190 : 10;
+    const across = (grid.clientWidth - names) / COLUMNS - 6, down = (grid.clientHeight - 40) / rows.length - (several ? 6 : 28);
+    const size = Math.floor(Math.max(44, Math.min(240, across, down)));
+    grid.style.gridTemplateColumns = `${several ? "max-content " : ""}repeat(${COLUMNS}, ${size}px)`;
   }
 
   function mark() {
@@ -124,10 +148,11 @@
 
   // Arrows in the grid: to the next thumbnail that is there.
   page.moveInGrid = (down, across) => {
-    const row = thumbs[Math.min(Math.max(at.layer + down, 0), thumbs.length - 1)];
-    at = { layer: thumbs.indexOf(row), head: Math.min(Math.max(at.head + across, 0), row.length - 1) };
+    const now = thumbs[at.layer][at.head], from = rows.findIndex((row) => row.includes(now));
+    const row = rows[Math.min(Math.max(from + down, 0), rows.length - 1)];
+    const thumb = row[Math.min(Math.max(rows[from].indexOf(now) + across, 0), row.length - 1)];
+    at = { layer: Number(thumb.dataset.layer), head: Number(thumb.dataset.head) };
     mark();
-    const thumb = thumbs[at.layer][at.head];
     thumb.focus();
     page.speak(thumb.getAttribute("aria-label"));
   };

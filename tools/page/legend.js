@@ -86,12 +86,12 @@
     context.stroke();
   }
 
-  page.setLegendEdges = (most, count, from) => {
+  page.setLegendEdges = (most, count, from, thickest) => {
     const { quantity, layer, top } = page.state, l = page.layer(layer);
     legend.replaceChildren();
     text(legend, `Width: ${name(quantity)}`);
     for (const part of [0.1, 0.5, 1])
-      sample(legend, page.tick(part * most), (context) => stroke(context, "ink", 0.6 + 7.4 * part));
+      sample(legend, page.tick(part * most), (context) => stroke(context, "ink", 0.5 + (thickest - 0.5) * part));
     if (l.one) {
       sample(legend, "right: to an earlier token", (context) => stroke(context, "back", 3));
       if (!l.causal) sample(legend, "left: to a later token", (context) => stroke(context, "forward", 3));

@@ -1,7 +1,7 @@
 "use strict";
 // The heat map: rows are queries, columns are keys. Zoomed and moved by one window over the cells.
 (() => {
-  const SMALLEST_LABEL = 11, MOST_CELLS = 1 << 20; // of a window of a long head that is computed exactly
+  const LARGEST_CELL = 72, SMALLEST_LABEL = 11, MOST_CELLS = 1 << 20; // of a window of a long head that is computed exactly
   let shown = null; // what is on the canvas: { left, top, width, height, cell sizes, window, values, scale ... }
   let texture = null, textureOf = "";
   let detail = null; // of a long head: { name, row, rows, key, keys, texture, values }
@@ -27,35 +27,39 @@
     const step = Math.max(1, Math.floor(texts.length / 200));
     let room = 20;
     for (let i = 0; i < texts.length; i += step) room = Math.max(room, context.measureText(page.tokenLabel(texts[i], 18)).width);
-    return Math.min(room + 10, most);
+    return Math.min(room + 12, most);
   }
 
   function layout(context, l) {
     const { width, height } = page.pictureSize();
-    context.font = page.font(12);
+    context.font = page.font(13, 700);
     const left = labelRoom(context, page.queries(page.state.layer), 130) + 18;
     const lean = labelRoom(context, page.keys(page.state.layer), 130);
     const top = lean * 0.72 + 26, right = Math.min(60, lean * 0.7);
     const roomX = Math.max(40, width - left - right), roomY = Math.max(40, height - top - 6);
     let cellX = roomX / l.sk, cellY = roomY / l.sq;
-    const square = Math.min(cellX, cellY, 72);
+    const square = Math.min(cellX, cellY, LARGEST_CELL);
     cellX = Math.max(square, Math.min(cellX, 24 / l.sk));
     cellY = Math.max(square, Math.min(cellY, 24 / l.sq));
-    const plotX = Math.min(cellX * l.sk, roomX), plotY = Math.min(cellY * l.sq, roomY);
-    return { left, top, width: plotX, height: plotY, cellX, cellY };
+    const limit = Math.max(1, LARGEST_CELL / Math.min(cellX, cellY));
+    frame.zoom = Math.max(1, Math.min(frame.zoom, limit));
+    return { left, top, width: Math.min(cellX * frame.zoom * l.sk, roomX), height: Math.min(cellY * frame.zoom * l.sq, roomY), cellX, cellY };
   }
 
-  function clampFrame(l) {
-    frame.zoom = Math.max(1, Math.min(frame.zoom, Math.max(l.sq, l.sk) / 4, 4096));
-    frame.x = Math.max(0, Math.min(frame.x, l.sk - l.sk / frame.zoom));
-    frame.y = Math.max(0, Math.min(frame.y, l.sq - l.sq / frame.zoom));
+  // How many keys and queries are in the window.
+  const keysSeen = (place) => place.width / (place.cellX * frame.zoom);
+  const rowsSeen = (place) => place.height / (place.cellY * frame.zoom);
+
+  function clampFrame(l, place) {
+    frame.x = Math.max(0, Math.min(frame.x, l.sk - keysSeen(place)));
+    frame.y = Math.max(0, Math.min(frame.y, l.sq - rowsSeen(place)));
   }
 
   // ---- drawing ----
 
   function drawLabels(context, place, texts, isRow) {
     const cell = isRow ? place.cellY * frame.zoom : place.cellX * frame.zoom, origin = isRow ? frame.y : frame.x;
-    const from = Math.floor(origin), end = Math.min(texts.length, Math.ceil(origin + texts.length / frame.zoom));
+    const from = Math.floor(origin), end = Math.min(texts.length, Math.ceil(origin + (isRow ? rowsSeen : keysSeen)(place)));
     const step = niceStep(Math.max(1, Math.ceil(SMALLEST_LABEL * (isRow ? 1.15 : 1.35) / cell)));
     context.fillStyle = page.css("ink");
     context.font = page.font(Math.max(10, Math.min(13, cell * 0.9)));
@@ -102,9 +106,9 @@
   // Numbers in cells that have room for them.
   function drawNumbers(context, place, from, scale) {
     const cellX = place.cellX * frame.zoom, cellY = place.cellY * frame.zoom;
-    if (cellX < 38 || cellY < 18) return;
+    if (cellX < 34 || cellY < 16) return;
     const map = page.colourMap(scale.map), keys = from.keys;
-    context.font = page.font(Math.min(13, cellX * 0.27));
+    context.font = page.font(Math.min(13, cellX * 0.3));
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (let i = Math.floor(frame.y); i < Math.min(from.rows, frame.y + place.height / cellY); i++)
@@ -127,8 +131,8 @@
   // Of a long head: the window itself, as soon as it is small enough.
   function askForDetail(place, scale) {
     const { layer, head, quantity, transform } = page.state, l = page.layer(layer);
-    const row = Math.floor(frame.y), rows = Math.min(l.sq - row, Math.ceil(l.sq / frame.zoom) + 1);
-    const key = Math.floor(frame.x), keys = Math.min(l.sk - key, Math.ceil(l.sk / frame.zoom) + 1);
+    const row = Math.floor(frame.y), rows = Math.min(l.sq - row, Math.ceil(rowsSeen(place)) + 1);
+    const key = Math.floor(frame.x), keys = Math.min(l.sk - key, Math.ceil(keysSeen(place)) + 1);
     if (rows * keys > MOST_CELLS) return null;
     const name = [layer, head, quantity, transform, page.isDark(), row, rows, key, keys].join();
     if (detail && detail.name === name) return detail.texture && detail;
@@ -145,8 +149,8 @@
     const { layer, head } = page.state, l = page.layer(layer), context = page.canvas(0);
     if (frameOf !== l.sq + "x" + l.sk) frame = { zoom: 1, x: 0, y: 0 };
     frameOf = l.sq + "x" + l.sk;
-    clampFrame(l);
     const from = source(), place = layout(context, l);
+    clampFrame(l, place);
     document.getElementById("busy").hidden = Boolean(from);
     shown = null;
     if (!from) return;
@@ -171,7 +175,7 @@
 
   // ---- the cell under the pointer, and the pinned token ----
 
-  function band(context, at, isRow, colour, filled) {
+  function band(context, at, isRow, colour, width) {
     const cell = isRow ? shown.cellY * frame.zoom : shown.cellX * frame.zoom, size = Math.max(cell, 2);
     const offset = (at - (isRow ? frame.y : frame.x)) * cell + (cell - size) / 2;
     const rect = isRow ? [shown.left, shown.top + offset, shown.width, size] : [shown.left + offset, shown.top, size, shown.height];
@@ -179,16 +183,21 @@
     context.beginPath();
     context.rect(shown.left, shown.top, shown.width, shown.height);
     context.clip();
-    if (filled) {
-      context.fillStyle = context.strokeStyle = colour;
-      context.globalAlpha = 0.18;
-      context.fillRect(...rect);
-      context.globalAlpha = 0.8;
-    }
     context.strokeStyle = colour;
-    context.lineWidth = filled ? 1 : 2;
+    context.lineWidth = width;
     context.strokeRect(...rect);
     context.restore();
+  }
+
+  function frameCell(context, { query, key }) {
+    const cellX = shown.cellX * frame.zoom, cellY = shown.cellY * frame.zoom;
+    const rect = [shown.left + (key - frame.x) * cellX - 1, shown.top + (query - frame.y) * cellY - 1, cellX + 2, cellY + 2];
+    context.lineWidth = 5;
+    context.strokeStyle = page.css("paper");
+    context.strokeRect(...rect);
+    context.lineWidth = 2.5;
+    context.strokeStyle = page.css("accent");
+    context.strokeRect(...rect);
   }
 
   function boldLabel(context, at, texts, isRow) {
@@ -212,12 +221,14 @@
 
   function drawOverlay() {
     const context = page.canvas(1), { cursor, pinned, layer } = page.state;
+    page.dim(false);
     if (!shown) return;
-    if (pinned && pinned.query !== null) band(context, pinned.query, true, page.css("pin"), false);
-    if (pinned && pinned.key !== null) band(context, pinned.key, false, page.css("pin"), false);
+    if (pinned && pinned.query !== null) band(context, pinned.query, true, page.css("pin"), 2);
+    if (pinned && pinned.key !== null) band(context, pinned.key, false, page.css("pin"), 2);
     if (!cursor || cursor.query === null || cursor.key === null) return;
-    band(context, cursor.query, true, page.css("accent"), true);
-    band(context, cursor.key, false, page.css("accent"), true);
+    band(context, cursor.query, true, page.css("accent"), 1);
+    band(context, cursor.key, false, page.css("accent"), 1);
+    frameCell(context, cursor);
     boldLabel(context, cursor.query, page.queries(layer), true);
     boldLabel(context, cursor.key, page.keys(layer), false);
   }
@@ -232,13 +243,11 @@
 
   function zoomAt(x, y, factor) {
     if (!shown) return;
-    const l = page.layer(shown.layer), cellX = (x - shown.left) / shown.cellX, cellY = (y - shown.top) / shown.cellY;
-    const before = frame.zoom, key = frame.x + cellX / before, query = frame.y + cellY / before;
-    frame.zoom *= factor;
-    clampFrame(l);
+    const cellX = (x - shown.left) / shown.cellX, cellY = (y - shown.top) / shown.cellY;
+    const key = frame.x + cellX / frame.zoom, query = frame.y + cellY / frame.zoom;
+    frame.zoom = Math.max(1, Math.min(frame.zoom * factor, Math.max(1, LARGEST_CELL / Math.min(shown.cellX, shown.cellY))));
     frame.x = key - cellX / frame.zoom;
     frame.y = query - cellY / frame.zoom;
-    clampFrame(l);
     page.redraw();
   }
 
@@ -272,7 +281,8 @@
   };
   // Brings a cell into the window.
   page.revealCell = ({ query, key }) => {
-    const l = page.layer(page.state.layer), keys = l.sk / frame.zoom, rows = l.sq / frame.zoom;
+    if (!shown) return;
+    const keys = keysSeen(shown), rows = rowsSeen(shown);
     if (key < frame.x || key + 1 > frame.x + keys) frame.x = key + 0.5 - keys / 2;
     if (query < frame.y || query + 1 > frame.y + rows) frame.y = query + 0.5 - rows / 2;
   };

@@ -2,7 +2,7 @@
 // The network: tokens in reading order, one below the other, and an arc from each query to each key. Of one sequence arcs to
 // earlier tokens run on the right, arcs to later ones on the left; of two sequences queries stand left and keys right.
 (() => {
-  const LABEL_CHARACTERS = 22, MOST_ARROWS = 600;
+  const LABEL_CHARACTERS = 22, MOST_ARROWS = 600, MOST_NAMES = 40;
   const LONG_QUERIES = 512; // of a long head: the window whose edges are computed
   let shown = null, edges = [], edgesOf = "";
   let detail = null;
@@ -55,12 +55,13 @@
     const { layer } = page.state, l = page.layer(layer), { width, height } = page.pictureSize();
     const top = 26, rows = l.one ? l.sk : Math.max(l.sk, l.sq);
     const plot = height - top - 8, pitch = Math.min(plot / rows, 46);
-    context.font = page.font(Math.max(10, Math.min(14, pitch * frame.zoom * 0.8)));
+    context.font = page.font(Math.max(10, Math.min(14, pitch * frame.zoom * 0.8)), 700);
     const label = Math.max(widest(context, page.keys(layer)), widest(context, page.queries(layer)));
     const forward = l.one && edges.some((e) => e.key > e.query + l.offset / from.tileKeys);
     const backward = l.one && edges.some((e) => e.key < e.query + l.offset / from.tileKeys);
-    const free = width - label - 48, most = 90 + plot * 0.62; // arcs that would be longer than that need no more room
-    const left = l.one && forward ? (backward ? (width - label) / 2 - 12 : width - label - 30) : Math.max(14, (free - most) / 2);
+    const extent = Math.min(0.75 * (14 + 0.62 * pitch * rows), width - label - 40); // of the longest arc
+    const side = (width - label - extent) / 2;
+    const left = !forward ? Math.max(14, side) : backward ? (width - label) / 2 : Math.min(width - label - 14, side + extent);
     return { top, pitch, rows, label, plot: Math.min(plot, pitch * rows), left: l.one ? left : Math.max(10, (width - 2 * label - 420) / 2),
       width, height, one: l.one, l, from };
   }
@@ -107,24 +108,24 @@
     return page.css(side < 0 ? "forward" : "back");
   }
 
-  function widthOf(value, most) {
-    return 0.6 + 7.4 * Math.min(1, Math.abs(value) / most);
-  }
+  // Where tokens lie close, edges are thin.
+  const thickest = (p) => Math.max(1.2, Math.min(8, p.pitch * frame.zoom * 0.5));
+  const widthOf = (p, value, most) => 0.5 + (thickest(p) - 0.5) * Math.min(1, Math.abs(value) / most);
 
   function drawEdge(context, p, edge, most, colour, alpha, arrows) {
-    const c = curve(p, edge), width = widthOf(edge.value, most);
+    const c = curve(p, edge), width = widthOf(p, edge.value, most);
     if (Math.max(c.y0, c.y1) < p.top - 40 || Math.min(c.y0, c.y1) > p.height + 40) return;
     context.globalAlpha = alpha;
     context.strokeStyle = context.fillStyle = colour;
     context.lineWidth = width;
     context.setLineDash(edge.value < 0 ? [5, 4] : []);
     context.beginPath();
+    const angle = Math.atan2(c.y1 - c.cy1, c.x1 - c.cx1), size = 5 + width * 0.9, short = arrows ? size * 0.8 : 0;
     context.moveTo(c.x0, c.y0);
-    context.bezierCurveTo(c.cx0, c.cy0, c.cx1, c.cy1, c.x1, c.y1);
+    context.bezierCurveTo(c.cx0, c.cy0, c.cx1, c.cy1, c.x1 - short * Math.cos(angle), c.y1 - short * Math.sin(angle));
     context.stroke();
     if (!arrows) return;
     context.setLineDash([]);
-    const angle = Math.atan2(c.y1 - c.cy1, c.x1 - c.cx1), size = 5 + width * 0.9;
     context.beginPath();
     context.moveTo(c.x1, c.y1);
     context.lineTo(c.x1 - size * Math.cos(angle - 0.42), c.y1 - size * Math.sin(angle - 0.42));
@@ -132,29 +133,32 @@
     context.fill();
   }
 
-  // bold: token -> colour, of those that matter now; the others are quiet.
-  function drawTokens(context, p, bold) {
-    const pitch = p.pitch * frame.zoom, step = Math.max(1, Math.ceil(12 / pitch));
-    const sides = p.one ? [[page.keys(p.layer), p.left, "center", "key"]] :
-      [[page.queries(p.layer), p.left, "right", "query"], [page.keys(p.layer), curve(p, { query: 0, key: 0 }).x1, "left", "key"]];
-    context.globalAlpha = 1;
+  // The two columns of labels, or the one: [texts, left edge, alignment, whose numbers].
+  function columns(p) {
+    if (p.one) return [[page.keys(p.layer), p.left, "center", "key"]];
+    const right = curve(p, { query: 0, key: 0 }).x1;
+    return [[page.queries(p.layer), p.left, "right", "query"], [page.keys(p.layer), right, "left", "key"]];
+  }
+
+  function drawToken(context, p, [texts, x, align], i, colour, bold) {
+    const pitch = p.pitch * frame.zoom, y = lineAt(p, i), at = { center: p.label / 2, right: p.label - 8, left: 8 }[align];
+    context.font = page.font(Math.max(10, Math.min(14, pitch * 0.8)), bold ? 700 : 400);
+    context.textAlign = align;
     context.textBaseline = "middle";
-    for (const [texts, x, align, side] of sides) {
-      const from = Math.max(0, Math.floor(frame.y)), end = Math.min(texts.length, Math.ceil(frame.y + p.plot / pitch));
-      for (let i = from; i < end; i++) {
-        const colour = bold && bold[side].get(i);
-        if (i % step && !(colour && bold[side].size < 40)) continue;
-        context.font = page.font(Math.max(10, Math.min(14, pitch * 0.8)), colour ? 700 : 400);
-        const text = page.fitText(context, page.tokenLabel(texts[i], LABEL_CHARACTERS), p.label - 12), y = lineAt(p, i);
-        const at = align === "center" ? x + p.label / 2 : align === "right" ? x + p.label - 8 : x + 8;
-        context.textAlign = align;
-        if (colour && step > 1) {
-          context.fillStyle = page.css("paper");
-          context.fillRect(p.one ? x + 2 : x, y - 8, p.label - 4, 16);
-        }
-        context.fillStyle = colour || page.css(bold ? "quiet" : "ink");
-        context.fillText(text, at, y);
-      }
+    context.globalAlpha = 1;
+    if (bold) {
+      context.fillStyle = page.css("paper");
+      context.fillRect(x + 2, y - Math.max(8, pitch / 2), p.label - 4, Math.max(16, pitch));
+    }
+    context.fillStyle = colour;
+    context.fillText(page.fitText(context, page.tokenLabel(texts[i], LABEL_CHARACTERS), p.label - 12), x + at, y);
+  }
+
+  function drawTokens(context, p, ink) {
+    const pitch = p.pitch * frame.zoom, step = Math.max(1, Math.ceil(12 / pitch));
+    for (const column of columns(p)) {
+      const end = Math.min(column[0].length, Math.ceil(frame.y + p.plot / pitch));
+      for (let i = Math.ceil(Math.floor(frame.y) / step) * step; i < end; i += step) drawToken(context, p, column, i, ink, false);
     }
   }
 
@@ -183,14 +187,16 @@
     if (!from) return;
     takeEdges(from);
     const p = { ...layout(context, from), layer }, most = edges.length ? Math.abs(edges[edges.length - 1].value) : 1;
-    const alpha = edges.length > 4000 ? 0.25 : edges.length > 800 ? 0.45 : 0.75;
-    for (const edge of edges)
+    const faint = edges.length > 4000 ? 0.05 : edges.length > 800 ? 0.1 : 0.75;
+    for (const edge of edges) {
+      const alpha = faint + (0.75 - faint) * Math.abs(edge.value) / most;
       drawEdge(context, p, edge, most, colourOf(curve(p, edge).side, edge.value), alpha, edges.length <= MOST_ARROWS);
-    drawTokens(context, p, null);
+    }
+    drawTokens(context, p, page.css("ink"));
     drawHeads(context, p);
     context.setLineDash([]);
     shown = { ...p, most };
-    page.setLegendEdges(most, edges.length, from);
+    page.setLegendEdges(most, edges.length, from, thickest(p));
   }
 
   // ---- one token's edges ----
@@ -202,30 +208,34 @@
     return outgoing ? 1 : incoming ? -1 : 0;
   };
 
-  function drawToken(context, token) {
-    const p = shown, bold = { query: new Map(), key: new Map() };
-    context.fillStyle = page.css("paper");
-    context.globalAlpha = 0.82;
-    context.fillRect(0, 0, p.width, p.height);
-    const mark = (key, colour) => { if (p.from.tileKeys === 1) bold.key.set(key, colour); };
+  // Its edges, and its neighbours in their colours; names of so many that they would cover each other are left out.
+  function drawFocus(context, token) {
+    const p = shown, bold = { query: new Map(), key: new Map() }, tiles = p.from.tileKeys > 1;
     for (const edge of edges) {
       const which = same(p, edge, token);
       if (!which) continue;
       const colour = page.css(which > 0 ? "accent" : "pin");
       drawEdge(context, p, edge, p.most, colour, 0.95, true);
-      if (which > 0) mark(edge.key, colour);
-      else if (p.one) mark(edge.query + p.l.offset, colour);
+      if (tiles) continue;
+      if (which > 0) bold.key.set(edge.key, colour);
+      else if (p.one) bold.key.set(edge.query + p.l.offset, colour);
       else bold.query.set(edge.query, colour);
     }
     if (token.key !== null) bold.key.set(token.key, page.css("ink"));
     if (token.query !== null && !p.one) bold.query.set(token.query, page.css("ink"));
-    drawTokens(context, p, bold);
+    drawTokens(context, p, page.css("quiet"));
+    for (const column of columns(p)) {
+      const ofSide = bold[column[3]];
+      if (ofSide.size > MOST_NAMES && p.pitch * frame.zoom < 12) continue;
+      for (const [i, colour] of ofSide) drawToken(context, p, column, i, colour, true);
+    }
     context.globalAlpha = 1;
   }
 
   function drawOverlay() {
     const context = page.canvas(1), token = page.state.cursor || page.state.pinned;
-    if (shown && token) drawToken(context, token);
+    page.dim(shown && token);
+    if (shown && token) drawFocus(context, token);
   }
 
   function tokenAt(x, y) {

@@ -39,22 +39,4 @@
     }
     return list;
   };
-
-  // Of P: the mean entropy of rows in nats, and the mean share that goes to the first token.
-  page.summary = (block, rows, keys) => {
-    let entropy = 0, first = 0, counted = 0;
-    for (let i = 0; i < rows; i++) {
-      let sum = 0, h = 0;
-      for (let j = 0; j < keys; j++) {
-        const p = block[i * keys + j];
-        sum += p;
-        if (p > 0) h -= p * Math.log(p);
-      }
-      if (sum === 0) continue;
-      entropy += h;
-      first += block[i * keys];
-      counted++;
-    }
-    return { entropy: entropy / counted, first: first / counted };
-  };
 })();

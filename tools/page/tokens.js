@@ -25,11 +25,11 @@
     return FIRST_STRONG + shown + POP;
   };
 
-  // An element with a token's text; `whole`: as long as it is, in a box that scrolls.
+  // An element with a token's text, short and without the spaces at its ends; `whole`: as it is, in a box that scrolls.
   page.tokenElement = (text, whole) => {
     const span = document.createElement("bdi");
     span.className = whole && text.length > 120 ? "token long" : "token";
-    const shown = visible(text);
+    const shown = whole ? visible(text) : visible(text.slice(0, 200)).trim();
     span.textContent = whole || shown.length <= 80 ? shown : shown.slice(0, 80) + "…";
     if (!text.trim()) span.textContent = text.length ? "␣".repeat(Math.min(text.length, 8)) : "∅";
     return span;
