@@ -292,6 +292,7 @@
     const at = page.state.cursor && page.placeOfCell(page.state.cursor);
     zoomAt(at ? at.x : shown.left + shown.width / 2, at ? at.y : shown.top + shown.height / 2, factor || 1);
   };
+  page.shownDetail = () => shown && shown.exact;
   page.matrixZoom = () => frame.zoom;
 
   const moves = ["cursor", "pinned"];
