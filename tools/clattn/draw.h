@@ -19,10 +19,12 @@ typedef struct draw_options {
   double threshold;    /* of an edge's magnitude */
   const char *colours; /* the colour map's name; NULL: the theme's own */
   bool dark;           /* light ink on dark ground */
-  const char *title;   /* NULL: made of what is drawn */
-  bool view_said;      /* otherwise text shows a head's matrix and its network */
-  bool sharpest;       /* text shows the few sharpest of these heads only */
-  bool json;           /* text is one JSON object a line */
+  bool pinned;         /* the edges of query `pin` stand out from the others */
+  int64_t pin;
+  const char *title; /* NULL: made of what is drawn */
+  bool view_said;    /* otherwise text shows a head's matrix and its network */
+  bool sharpest;     /* text shows the few sharpest of these heads only */
+  bool json;         /* text is one JSON object a line */
 } draw_options;
 
 /* A picture as SVG text, for the caller to free. What is wrong with the options (too many cells or edges for a

@@ -30,6 +30,7 @@ static const char help[] =
     "      --batch N        this entry of the batch; unsaid, 0\n"
     "      --top N          at most N edges of each token, the strongest; 0: all; unsaid, 3\n"
     "      --threshold T    only edges whose magnitude is T or more\n"
+    "      --pin N          in a picture the edges of token N, counted from 0, stand out\n"
     "      --colours NAME   a colour map; a wrong name is answered with those there are\n"
     "      --dark           light on dark\n"
     "      --title TEXT     in place of one made of what is shown\n"
@@ -144,6 +145,7 @@ enum {
   OPT_BATCH,
   OPT_TOP,
   OPT_THRESHOLD,
+  OPT_PIN,
   OPT_COLOURS,
   OPT_DARK,
   OPT_TITLE,
@@ -162,6 +164,7 @@ static const struct option options[] = {
     {"batch", required_argument, NULL, OPT_BATCH},
     {"top", required_argument, NULL, OPT_TOP},
     {"threshold", required_argument, NULL, OPT_THRESHOLD},
+    {"pin", required_argument, NULL, OPT_PIN},
     {"colours", required_argument, NULL, OPT_COLOURS},
     {"dark", no_argument, NULL, OPT_DARK},
     {"title", required_argument, NULL, OPT_TITLE},
@@ -188,6 +191,9 @@ static bool take_valued(int option, draw_request *r, st_error *error)
     return take_count("batch", optarg, &r->batch, error);
   case OPT_TOP:
     return take_count("top", optarg, &r->options.top, error);
+  case OPT_PIN:
+    r->options.pinned = true;
+    return take_count("pin", optarg, &r->options.pin, error);
   default:
     return take_threshold(optarg, &r->options.threshold, error);
   }

@@ -53,7 +53,7 @@ static bool print_head(const head_view *v, st_error *error)
   return !network || terminal_edges(v, error);
 }
 
-bool draw_heads(network *n, const draw_options *o, st_error *error)
+bool terminal_heads(network *n, const draw_options *o, st_error *error)
 {
   const terminal t = terminal_of_stdout();
   int count;
@@ -83,7 +83,7 @@ bool draw_terminal(network *n, const draw_options *o, st_error *error)
       json_layer(&n->layers[o->layers[i]]);
     else
       print_layer(&t, &n->layers[o->layers[i]]);
-  if (!draw_heads(n, o, error)) return false;
+  if (!terminal_heads(n, o, error)) return false;
   for (int i = 0; i < o->n_layers; i++) {
     const network_layer *l = &n->layers[o->layers[i]];
     if (!o->json) terminal_report(&t, n, o, o->layers[i]);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "network_layer.h"
+#include "network_map.h"
 #include "token_texts.h"
 
 static const struct {
@@ -88,6 +89,7 @@ void network_free(network *n)
 {
   for (int i = 0; i < n->n_layers; i++) free_layer(&n->layers[i]);
   free(n->layers);
+  network_map_free(n);
   *n = (network){.d = n->d};
 }
 
@@ -156,12 +158,14 @@ bool network_is_bare(const st_file *file)
   return !st_find(file, "I") && !given && bare_tensor(file, &quantity);
 }
 
-/* A score of -inf is a key that is not attended; anything else has to be a number. */
+/* A score of -inf is a key that is not attended; anything else has to be a number. A weight of -0.0 is how the softmax
+ * stage marks such a key: here it is 0. */
 static bool check_bare(const network_layer *l, const st_tensor *t, st_error *error)
 {
   const int64_t count = l->heads * l->sq * l->sk;
   for (int64_t i = 0; i < count; i++) {
     const float x = l->bare[i];
+    if (x == 0.0f) l->bare[i] = 0.0f;
     if (isfinite(x) || (l->bare_is == NETWORK_A && x == -INFINITY)) continue;
     return st_fail(error,
                    "tensor '%s': head %" PRId64 ", query %" PRId64 ", key %" PRId64 " is %g in float32, must be %s",

@@ -71,7 +71,8 @@ typedef struct network_layer {
 typedef struct network {
   network_layer *layers;
   int n_layers;
-  device *d; /* where blocks are computed; borrowed */
+  device *d;               /* where blocks are computed; borrowed */
+  struct network_map *map; /* what is kept there between them */
 } network;
 
 /* A part of a head's matrix. */

@@ -1,8 +1,10 @@
-/* Blocks of A, P and what follows from them, out of Q, K and lse. */
+/* Blocks of a head's matrix, and sums over its tiles: of a layer that was run by the device, of a bare one out of what
+ * it holds. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "network.h"
+#include "network_map.h"
 
 bool network_can_show(const network_layer *l, network_quantity quantity)
 {
@@ -14,58 +16,38 @@ bool network_can_show(const network_layer *l, network_quantity quantity)
 
 network_quantity network_default_quantity(const network_layer *l) { return l->bare ? l->bare_is : NETWORK_P; }
 
-static double dot(const float *a, const float *b, int64_t n)
+/* Where the one or the other is not attended, neither is their difference. */
+static float antisymmetric(float there, float back)
 {
-  double sum = 0.0;
-  for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-  return sum;
+  return isfinite(there) && isfinite(back) ? (float)(0.5 * ((double)there - (double)back)) : -INFINITY;
 }
 
-static const float *key_row(const network_layer *l, const float *rows, int64_t width, int64_t head, int64_t key)
+static void bare_block(const network_layer *l, int64_t head, network_quantity quantity, network_range range, float *out)
 {
-  return rows + ((head / (l->heads / l->key_heads)) * l->sk + key) * width;
-}
-
-static double score(const network_layer *l, int64_t head, int64_t i, int64_t j)
-{
-  if (l->bare) return (double)l->bare[(head * l->sq + i) * l->sk + j];
-  return l->scale * dot(l->q + (head * l->sq + i) * l->dk, key_row(l, l->k, l->dk, head, j), l->dk);
-}
-
-static bool attends(const network_layer *l, int64_t i, int64_t j)
-{
-  const int64_t at = i + l->offset;
-  return !(l->causal && j > at) && (l->window_left < 0 || j >= at - l->window_left) &&
-         (l->window_right < 0 || j <= at + l->window_right);
-}
-
-static double weight(const network_layer *l, int64_t head, int64_t i, int64_t j)
-{
-  if (l->bare) return score(l, head, i, j);
-  const double lse = (double)l->lse[head * l->sq + i];
-  if (!attends(l, i, j) || lse == -INFINITY) return 0.0;
-  double s = score(l, head, i, j);
-  if (l->softcap > 0.0) s = l->softcap * tanh(s / l->softcap);
-  if (l->mask)
-    s += (double)l->mask[((l->mask_heads > 1 ? head : 0) * l->mask_rows + (l->mask_rows > 1 ? i : 0)) * l->sk + j];
-  return exp(s - lse);
-}
-
-static double cell(const network_layer *l, int64_t head, network_quantity quantity, int64_t i, int64_t j)
-{
-  switch (quantity) {
-  case NETWORK_A:
-    return score(l, head, i, j);
-  case NETWORK_ANTISYMMETRIC:
-    return 0.5 * (score(l, head, i, j) - score(l, head, j, i));
-  case NETWORK_TRAVEL: {
-    const double p = weight(l, head, i, j);
-    const float *v = key_row(l, l->v, l->dv, head, j);
-    return p != 0.0 ? p * sqrt(dot(v, v, l->dv)) : 0.0;
+  const float *matrix = l->bare + head * l->sq * l->sk;
+  for (int64_t i = 0; i < range.rows; i++) {
+    const float *row = matrix + (range.row + i) * l->sk + range.key;
+    float *to = out + i * range.keys;
+    memcpy(to, row, (size_t)range.keys * sizeof *to);
+    if (quantity != NETWORK_ANTISYMMETRIC) continue;
+    for (int64_t j = 0; j < range.keys; j++)
+      to[j] = antisymmetric(row[j], matrix[(range.key + j) * l->sk + range.row + i]);
   }
-  default:
-    return weight(l, head, i, j);
-  }
+}
+
+/* Of two blocks of A, the one across the diagonal from the other. */
+static bool antisymmetric_block(network *n, int layer, int64_t head, network_range range, float *out, st_error *error)
+{
+  const network_range across = {range.key, range.keys, range.row, range.rows};
+  float *back = malloc((size_t)(range.rows * range.keys) * sizeof *back);
+  const bool good = (back || st_fail(error, "out of memory")) &&
+                    network_map_run(n, layer, head, NETWORK_A, range, 1, 1, out, NULL, error) &&
+                    network_map_run(n, layer, head, NETWORK_A, across, 1, 1, back, NULL, error);
+  for (int64_t i = 0; i < range.rows && good; i++)
+    for (int64_t j = 0; j < range.keys; j++)
+      out[i * range.keys + j] = antisymmetric(out[i * range.keys + j], back[j * range.rows + i]);
+  free(back);
+  return good;
 }
 
 bool network_block(network *n, int layer, int64_t head, network_quantity quantity, network_range range, float *out,
@@ -74,9 +56,10 @@ bool network_block(network *n, int layer, int64_t head, network_quantity quantit
   const network_layer *l = &n->layers[layer];
   if (!network_can_show(l, quantity))
     return st_fail(error, "%s: %s cannot be shown of it", l->name, network_quantity_text(quantity));
-  for (int64_t i = 0; i < range.rows; i++)
-    for (int64_t j = 0; j < range.keys; j++)
-      out[i * range.keys + j] = (float)cell(l, head, quantity, range.row + i, range.key + j);
+  if (range.rows < 1 || range.keys < 1) return true;
+  if (!l->bare && quantity == NETWORK_ANTISYMMETRIC) return antisymmetric_block(n, layer, head, range, out, error);
+  if (!l->bare) return network_map_run(n, layer, head, quantity, range, 1, 1, out, NULL, error);
+  bare_block(l, head, quantity, range, out);
   return true;
 }
 
@@ -99,22 +82,45 @@ bool network_each_row(network *n, int layer, int64_t head, network_quantity quan
   return good;
 }
 
+/* The rows of a matrix that go by, summed up in tiles. */
+typedef struct pooling {
+  int64_t rows, keys, tile_rows, tile_keys, across;
+  float *sum, *most;
+  double *sums; /* of the row of tiles that goes by */
+} pooling;
+
+static bool pool_row(void *user, int64_t query, const float *row)
+{
+  pooling *p = user;
+  const int64_t first = query / p->tile_rows * p->across;
+  const bool begins = query % p->tile_rows == 0,
+             ends = query % p->tile_rows == p->tile_rows - 1 || query == p->rows - 1;
+  for (int64_t tile = 0; tile < p->across; tile++) {
+    const int64_t end = (tile + 1) * p->tile_keys < p->keys ? (tile + 1) * p->tile_keys : p->keys;
+    double sum = begins ? -INFINITY : p->sums[tile]; /* of nothing but -inf, as on the device */
+    float most = begins || !p->most ? -INFINITY : p->most[first + tile];
+    for (int64_t j = tile * p->tile_keys; j < end; j++) {
+      if (row[j] > most) most = row[j];
+      if (row[j] > -INFINITY) sum = (sum > -INFINITY ? sum : 0.0) + (double)row[j];
+    }
+    p->sums[tile] = sum;
+    if (p->most) p->most[first + tile] = most;
+    if (p->sum && ends) p->sum[first + tile] = (float)sum;
+  }
+  return true;
+}
+
 bool network_pool(network *n, int layer, int64_t head, network_quantity quantity, int64_t tile_rows, int64_t tile_keys,
                   float *sum, float *most, st_error *error)
 {
   const network_layer *l = &n->layers[layer];
-  const int64_t across = (l->sk + tile_keys - 1) / tile_keys;
-  float *row = malloc((size_t)l->sk * sizeof *row + 1);
-  bool good = row || st_fail(error, "out of memory");
-  for (int64_t i = 0; i < l->sq && good; i++) {
-    good = network_block(n, layer, head, quantity, (network_range){i, 1, 0, l->sk}, row, error);
-    for (int64_t j = 0; j < l->sk && good; j++) {
-      const int64_t at = i / tile_rows * across + j / tile_keys;
-      const bool first = i % tile_rows == 0 && j % tile_keys == 0;
-      if (sum) sum[at] = first ? row[j] : sum[at] + row[j];
-      if (most) most[at] = first || row[j] > most[at] ? row[j] : most[at];
-    }
-  }
-  free(row);
+  const network_range all = {0, l->sq, 0, l->sk};
+  if (!l->bare && quantity != NETWORK_ANTISYMMETRIC)
+    return network_map_run(n, layer, head, quantity, all, tile_rows, tile_keys, sum, most, error);
+  pooling p = {l->sq, l->sk, tile_rows, tile_keys, (l->sk + tile_keys - 1) / tile_keys, sum, most, NULL};
+  p.sums = malloc((size_t)p.across * sizeof *p.sums);
+  const bool good =
+      (p.sums || st_fail(error, "out of memory")) && network_each_row(n, layer, head, quantity, pool_row, &p, error);
+  free(p.sums);
   return good;
 }

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+enum { FEW = 32 };
+
 typedef struct collector {
   network_edge_list *list;
   size_t room;
@@ -10,17 +12,15 @@ typedef struct collector {
   double threshold;
 } collector;
 
-static bool append(collector *c, network_edge edge)
+static bool reserve(collector *c, size_t more)
 {
   network_edge_list *list = c->list;
-  if (list->count == c->room) {
-    const size_t more = c->room ? c->room * 2 : 256;
-    network_edge *grown = realloc(list->edges, more * sizeof *grown);
-    if (!grown) return false;
-    list->edges = grown;
-    c->room = more;
-  }
-  list->edges[list->count++] = edge;
+  if (c->room - list->count >= more) return true;
+  const size_t room = list->count + more > 2 * c->room ? list->count + more : 2 * c->room;
+  network_edge *grown = realloc(list->edges, room * sizeof *grown);
+  if (!grown) return false;
+  list->edges = grown;
+  c->room = room;
   return true;
 }
 
@@ -33,20 +33,34 @@ static int by_magnitude(const void *a, const void *b)
   return (x->key > y->key) - (x->key < y->key);
 }
 
-/* A row's edges go to the end of the list, are put in order there, and the weakest are cut off again. */
+/* Puts an edge among the strongest so far, which are in order. Of equal ones the earlier key stays before. */
+static void put_in_order(network_edge *edges, size_t *count, size_t most, network_edge edge)
+{
+  size_t at = *count < most ? (*count)++ : most;
+  for (; at > 0 && fabsf(edges[at - 1].weight) < fabsf(edge.weight); at--)
+    if (at < most) edges[at] = edges[at - 1];
+  if (at < most) edges[at] = edge;
+}
+
+/* The strongest few are kept in order as the row goes by; of more, all are put in order at its end. */
 static bool take_row(void *user, int64_t query, const float *row)
 {
   collector *c = user;
-  network_edge_list *list = c->list;
-  const size_t first = list->count;
+  const bool few = c->top > 0 && c->top <= FEW;
+  if (!reserve(c, (size_t)(few ? c->top : c->keys))) return false;
+  network_edge *edges = c->list->edges + c->list->count;
+  size_t count = 0;
   for (int64_t j = 0; j < c->keys; j++) {
     const float weight = row[j];
     if (weight == 0.0f || !isfinite(weight) || (double)fabsf(weight) < c->threshold) continue;
-    if (!append(c, (network_edge){query, j, weight})) return false;
+    if (few)
+      put_in_order(edges, &count, (size_t)c->top, (network_edge){query, j, weight});
+    else
+      edges[count++] = (network_edge){query, j, weight};
   }
-  if (list->count == first) return true;
-  qsort(list->edges + first, list->count - first, sizeof *list->edges, by_magnitude);
-  if (c->top > 0 && list->count - first > (size_t)c->top) list->count = first + (size_t)c->top;
+  if (!few) qsort(edges, count, sizeof *edges, by_magnitude);
+  if (c->top > 0 && count > (size_t)c->top) count = (size_t)c->top;
+  c->list->count += count;
   return true;
 }
 

@@ -108,11 +108,12 @@ static void print_strongest(const head_view *v, network_edge_list *list)
   list->count = kept;
   if (kept) qsort(list->edges, kept, sizeof *list->edges, by_magnitude);
   if (list->count > STRONGEST) list->count = STRONGEST;
-  printf("the strongest edges to another token, the first left aside (--view network shows those of every token)\n");
+  printf("the strongest edges to another token but the first (--view network: those of every token)\n");
   for (size_t i = 0; i < list->count; i++) {
     print_query(v, list->edges[i].query);
     print_edge(v, &list->edges[i], largest_of(list));
-    printf("  (key %" PRId64 ")\n", list->edges[i].key);
+    if (l->named) printf(" (key %" PRId64 ")", list->edges[i].key);
+    putchar('\n');
   }
 }
 

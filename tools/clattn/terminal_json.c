@@ -33,13 +33,9 @@ void json_layer(const network_layer *l)
   print_json(line);
 }
 
-typedef struct row_lines {
-  const head_view *v;
-} row_lines;
-
 static bool print_row(void *user, int64_t query, const float *row)
 {
-  const head_view *v = ((const row_lines *)user)->v;
+  const head_view *v = user;
   const network_layer *l = &v->n->layers[v->layer];
   cJSON *line = begin("row", l);
   cJSON_AddNumberToObject(line, "head", (double)v->head);
@@ -53,8 +49,8 @@ static bool print_row(void *user, int64_t query, const float *row)
 
 bool json_matrix(const head_view *v, st_error *error)
 {
-  row_lines lines = {v};
-  return network_each_row(v->n, v->layer, v->head, v->options->quantity, print_row, &lines, error);
+  head_view view = *v;
+  return network_each_row(v->n, v->layer, v->head, v->options->quantity, print_row, &view, error);
 }
 
 static size_t print_query(const head_view *v, const network_edge_list *edges, int64_t query, size_t at)
@@ -97,7 +93,7 @@ static void add_known(cJSON *line, const char *key, double number)
 void json_head(const network_layer *l, int64_t head)
 {
   const network_head *h = &l->head[head];
-  cJSON *line = begin("head", l);
+  cJSON *line = begin("asymmetry", l);
   cJSON_AddNumberToObject(line, "head", (double)head);
   add_known(line, "a", h->a_share);
   add_known(line, "w", h->w_share);

@@ -5,6 +5,8 @@
 
 #include "terminal_view.h"
 
+enum { SHOWN_PAIRS = 2, PAIR_COLUMNS = 14 }; /* JSON has them all */
+
 static void print_share(int columns, double share)
 {
   if (isnan(share))
@@ -18,13 +20,11 @@ static void print_pairs(const terminal *t, const network_layer *l, int64_t head)
   const network_head *h = &l->head[head];
   if (!h->n_pairs) return;
   printf("  %4" PRId64 " ", head);
-  for (int i = 0; i < h->n_pairs; i++) {
+  for (int i = 0; i < h->n_pairs && i < SHOWN_PAIRS; i++) {
     const network_pair *pair = &h->pairs[i];
-    const terminal_text from = terminal_quote(t, l->query_tokens[pair->from], 12);
-    const terminal_text to = terminal_quote(t, l->key_tokens[pair->to], 12);
-    printf("%s %s to %s %.2f", i ? "," : "", from.text, to.text, pair->weight);
-    if (pair->back >= 0.005) printf(" (back %.2f)", pair->back);
-    if (i == 2) break; /* JSON has them all */
+    const terminal_text from = terminal_quote(t, l->query_tokens[pair->from], PAIR_COLUMNS);
+    const terminal_text to = terminal_quote(t, l->key_tokens[pair->to], PAIR_COLUMNS);
+    printf("%s %s to %s %.2f/%.2f", i ? "," : "", from.text, to.text, pair->weight, pair->back);
   }
   putchar('\n');
 }
@@ -34,11 +34,11 @@ void terminal_report(const terminal *t, const network *n, const draw_options *op
   const network_layer *l = &n->layers[layer];
   const terminal_text name = terminal_show(t, l->name, TERMINAL_TEXT_COLUMNS);
   bool pairs = false;
-  printf(
-      "\n%s: asymmetry (the norm of the antisymmetric part over that of the whole: 0 symmetric, 0.71 as by chance),\n"
-      "entropy of the rows of P in nats, what goes to the first token, the strongest edge to another (mean over rows)\n"
-      "\n  head       A  W_Q^T W_K   entropy   least    most   first  strongest\n",
-      name.text);
+  printf("\n%s\n"
+         "asymmetry: the norm of the antisymmetric part over that of the whole (0 symmetric, 0.71 by chance);\n"
+         "of the rows of P: entropy in nats, the share of the first token, the strongest edge to another one\n\n"
+         "  head       A  W_Q^T W_K   entropy   least    most   first  strongest\n",
+         name.text);
   for (int i = 0; i < options->n_heads && options->heads[i] < l->heads; i++) {
     const network_head *h = &l->head[options->heads[i]];
     printf("  %4d", options->heads[i]);
@@ -53,6 +53,6 @@ void terminal_report(const terminal *t, const network *n, const draw_options *op
     pairs = pairs || h->n_pairs;
   }
   if (!pairs) return;
-  printf("\n  head  strongest one-way pairs: which token attends which, and how much\n");
+  printf("\n  head  strongest one-way pairs: which token attends which, how much, and how much back\n");
   for (int i = 0; i < options->n_heads && options->heads[i] < l->heads; i++) print_pairs(t, l, options->heads[i]);
 }

@@ -23,6 +23,9 @@ bool terminal_matrix(const head_view *v, bool small, st_error *error);
 /* Each token's strongest edges; of long inputs, where nobody asked for them all, the strongest of the head. */
 bool terminal_edges(const head_view *v, st_error *error);
 
+/* All of this for the heads that the options name, or for the sharpest few of them; as JSON where they say so. */
+bool terminal_heads(network *n, const draw_options *options, st_error *error);
+
 /* What is known of the chosen heads of a layer. */
 void terminal_report(const terminal *t, const network *n, const draw_options *options, int layer);
 
