@@ -35,7 +35,15 @@ class PageCase(unittest.TestCase):
         shutil.rmtree(cls.folder, ignore_errors=True)
         os.makedirs(cls.folder)
         cls.browser = Browser(cls.folder)
+        cls.addClassCleanup(cls.leave_screenshots)
         cls.addClassCleanup(cls.browser.quit)
+
+    @classmethod
+    def leave_screenshots(cls):
+        shutil.rmtree(os.path.join(cls.folder, "profile"), ignore_errors=True)
+        for name in os.listdir(cls.folder):
+            if name.endswith(".safetensors"):
+                os.remove(os.path.join(cls.folder, name))
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -560,7 +568,7 @@ class Large(PageCase):
 class Long(PageCase):
     """More tokens than a page shows cell by cell: an overview, and what one looks at."""
 
-    TOKENS = 4096
+    TOKENS = 16384
 
     def test_overview_and_detail(self):
         s, halves = self.TOKENS, page_inputs.random_halves

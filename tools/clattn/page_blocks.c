@@ -56,17 +56,17 @@ int page_add_open_bits(page_blocks *b, const float *mask, int64_t count)
   return block;
 }
 
-void page_put_block_types(page_text *p, const page_blocks *b)
+void page_put_block_types(text_buffer *p, const page_blocks *b)
 {
-  for (int i = 0; i < b->count; i++) page_put_bytes(p, &b->list[i].type, 1);
+  for (int i = 0; i < b->count; i++) text_put_bytes(p, &b->list[i].type, 1);
 }
 
-void page_put_blocks(page_text *p, page_blocks *b)
+void page_put_blocks(text_buffer *p, page_blocks *b)
 {
   for (int i = 0; i < b->count; i++) {
-    page_put_format(p, "<script type=\"application/octet-stream\" id=\"b%d\">", i);
-    page_put_base64(p, b->list[i].data, b->list[i].bytes);
-    page_put(p, "</script>\n");
+    text_format(p, "<script type=\"application/octet-stream\" id=\"b%d\">", i);
+    text_put_base64(p, b->list[i].data, b->list[i].bytes);
+    text_put(p, "</script>\n");
     free(b->list[i].data);
     b->list[i].data = NULL;
   }

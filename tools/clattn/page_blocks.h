@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "page_text.h"
+#include "text_buffer.h"
 
 typedef struct page_block {
   void *data;
@@ -26,8 +26,8 @@ int page_add_integers(page_blocks *b, const int32_t *from, int64_t count);
 int page_add_numbers(page_blocks *b, const float *from, int64_t count); /* as float16 where none is too large for it */
 int page_add_open_bits(page_blocks *b, const float *mask, int64_t count); /* a bit is 1 where the mask is 0 */
 
-void page_put_block_types(page_text *p, const page_blocks *b);
-void page_put_blocks(page_text *p, page_blocks *b); /* frees each block that is written */
+void page_put_block_types(text_buffer *p, const page_blocks *b);
+void page_put_blocks(text_buffer *p, page_blocks *b); /* frees each block that is written */
 void page_blocks_free(page_blocks *b);
 
 #endif

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "colours.h"
 #include "page_blocks.h"
 #include "page_half.h"
+#include "page_text.h"
 
 typedef struct writer {
-  page_text *p;
+  text_buffer *p;
   network *n;
   const draw_options *options;
   page_blocks blocks;
@@ -49,19 +51,19 @@ static int texts_index(const writer *w, int list)
 
 static void put_texts(writer *w)
 {
-  page_put(w->p, "\"texts\":[");
+  text_put(w->p, "\"texts\":[");
   for (int list = 0; list < 2 * w->options->n_layers; list++) {
     const network_layer *l = &w->n->layers[w->options->layers[list / 2]];
     char **texts = list % 2 ? l->key_tokens : l->query_tokens;
     const int64_t count = texts_index(w, list) < list ? 0 : list % 2 ? l->sk : l->sq;
-    page_put(w->p, list ? ",\n[" : "\n[");
+    text_put(w->p, list ? ",\n[" : "\n[");
     for (int64_t i = 0; i < count; i++) {
-      if (i) page_put(w->p, ",");
+      if (i) text_put(w->p, ",");
       page_put_string(w->p, texts[i]);
     }
-    page_put(w->p, "]");
+    text_put(w->p, "]");
   }
-  page_put(w->p, "],\n");
+  text_put(w->p, "],\n");
 }
 
 /* ---- a layer that was run ---- */
@@ -84,14 +86,14 @@ static bool put_mask(writer *w, const network_layer *l, const network_layer *bef
 {
   const int64_t count = l->mask_heads * l->mask_rows * l->sk;
   if (!l->mask) {
-    page_put(w->p, "\"mask\":null,");
+    text_put(w->p, "\"mask\":null,");
     return true;
   }
   if (!before || !same_mask(l, before))
     *block = only_on_or_off(l, count) ? page_add_open_bits(&w->blocks, l->mask, count)
                                       : page_add_floats(&w->blocks, l->mask, count);
-  page_put_format(w->p, "\"mask\":{\"block\":%d,\"heads\":%" PRId64 ",\"rows\":%" PRId64 "},", *block, l->mask_heads,
-                  l->mask_rows);
+  text_format(w->p, "\"mask\":{\"block\":%d,\"heads\":%" PRId64 ",\"rows\":%" PRId64 "},", *block, l->mask_heads,
+              l->mask_rows);
   return *block >= 0 || no_memory(w);
 }
 
@@ -122,7 +124,7 @@ static bool put_run_head(writer *w, const network_layer *l, int64_t head, bool h
   const float *queries_of = l->q + head * queries;
   const int q = half ? page_add_halves(b, queries_of, queries) : page_add_floats(b, queries_of, queries);
   const int lse = page_add_floats(b, l->lse + head * l->sq, l->sq);
-  page_put_format(w->p, "\"q\":%d,\"k\":%d,\"norms\":%d,\"lse\":%d", q, *k, *norms, lse);
+  text_format(w->p, "\"q\":%d,\"k\":%d,\"norms\":%d,\"lse\":%d", q, *k, *norms, lse);
   return (q >= 0 && *k >= 0 && *norms >= 0 && lse >= 0) || no_memory(w);
 }
 
@@ -143,7 +145,7 @@ static bool put_bare_head(writer *w, const network_layer *l, int64_t head)
   const float *from = l->bare + head * cells;
   if (2 * edges + l->sq >= cells) {
     const int dense = page_add_floats(&w->blocks, from, cells);
-    page_put_format(w->p, "\"dense\":%d", dense);
+    text_format(w->p, "\"dense\":%d", dense);
     return dense >= 0 || no_memory(w);
   }
   int32_t *counts = calloc((size_t)l->sq + 1, sizeof *counts), *keys = malloc((size_t)edges * sizeof *keys + 1);
@@ -164,7 +166,7 @@ static bool put_bare_head(writer *w, const network_layer *l, int64_t head)
   free(counts);
   free(keys);
   free(values);
-  page_put_format(w->p, "\"counts\":%d,\"keys\":%d,\"values\":%d", blocks[0], blocks[1], blocks[2]);
+  text_format(w->p, "\"counts\":%d,\"keys\":%d,\"values\":%d", blocks[0], blocks[1], blocks[2]);
   return (blocks[0] >= 0 && blocks[1] >= 0 && blocks[2] >= 0) || no_memory(w);
 }
 
@@ -205,7 +207,7 @@ static bool put_overview(writer *w, int layer, int64_t head, const int64_t tile[
   const int64_t cells = ((l->sq + tile[0] - 1) / tile[0]) * ((l->sk + tile[1] - 1) / tile[1]);
   float *sum = malloc((size_t)cells * sizeof *sum), *most = malloc((size_t)cells * sizeof *most);
   bool good = (sum && most) || no_memory(w), first = true;
-  page_put(w->p, ",\"overview\":{");
+  text_put(w->p, ",\"overview\":{");
   for (network_quantity quantity = NETWORK_P; quantity < NETWORK_QUANTITY_COUNT && good; quantity++) {
     if (!network_can_show(l, quantity)) continue;
     good = network_pool(w->n, layer, head, quantity, tile[0], tile[1], sum, most, w->error);
@@ -213,12 +215,12 @@ static bool put_overview(writer *w, int layer, int64_t head, const int64_t tile[
     take_means(l, quantity, tile, sum);
     const int mean_block = page_add_numbers(&w->blocks, sum, cells);
     const int most_block = page_add_numbers(&w->blocks, most, cells);
-    page_put_format(w->p, "%s\"%s\":{\"mean\":%d,\"most\":%d}", first ? "" : ",", network_quantity_text(quantity),
-                    mean_block, most_block);
+    text_format(w->p, "%s\"%s\":{\"mean\":%d,\"most\":%d}", first ? "" : ",", network_quantity_text(quantity),
+                mean_block, most_block);
     good = (mean_block >= 0 && most_block >= 0) || no_memory(w);
     first = false;
   }
-  page_put(w->p, "}");
+  text_put(w->p, "}");
   free(sum);
   free(most);
   return good;
@@ -226,7 +228,7 @@ static bool put_overview(writer *w, int layer, int64_t head, const int64_t tile[
 
 /* ---- layers ---- */
 
-static void put_facts(page_text *p, const network_head *facts)
+static void put_facts(text_buffer *p, const network_head *facts)
 {
   const struct {
     const char *name;
@@ -235,18 +237,18 @@ static void put_facts(page_text *p, const network_head *facts)
                {"entropy_mean", facts->entropy_mean}, {"entropy_least", facts->entropy_least},
                {"entropy_most", facts->entropy_most}, {"first_share", facts->first_share},
                {"sharpness", facts->sharpness}};
-  page_put(p, ",\"facts\":{");
+  text_put(p, ",\"facts\":{");
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-    page_put_format(p, "%s\"%s\":", i ? "," : "", known[i].name);
+    text_format(p, "%s\"%s\":", i ? "," : "", known[i].name);
     page_put_number(p, known[i].value);
   }
-  page_put(p, "},\"pairs\":[");
+  text_put(p, "},\"pairs\":[");
   for (int i = 0; i < facts->n_pairs; i++) {
     const network_pair *pair = &facts->pairs[i];
-    page_put_format(p, "%s[%" PRId64 ",%" PRId64 ",%.9g,%.9g]", i ? "," : "", pair->from, pair->to, pair->weight,
-                    pair->back);
+    text_format(p, "%s[%" PRId64 ",%" PRId64 ",%.9g,%.9g]", i ? "," : "", pair->from, pair->to, pair->weight,
+                pair->back);
   }
-  page_put(p, "]");
+  text_put(p, "]");
 }
 
 static bool put_heads(writer *w, int layer, bool half)
@@ -255,16 +257,16 @@ static bool put_heads(writer *w, int layer, bool half)
   const int64_t tile[2] = {(l->sq + PAGE_OVERVIEW - 1) / PAGE_OVERVIEW, (l->sk + PAGE_OVERVIEW - 1) / PAGE_OVERVIEW};
   const bool is_long = l->sq * l->sk > PAGE_WHOLE_CELLS;
   bool good = true;
-  if (is_long) page_put_format(w->p, "\"tile\":[%" PRId64 ",%" PRId64 "],", tile[0], tile[1]);
-  page_put(w->p, "\"heads\":[");
+  if (is_long) text_format(w->p, "\"tile\":[%" PRId64 ",%" PRId64 "],", tile[0], tile[1]);
+  text_put(w->p, "\"heads\":[");
   for (int h = 0; h < w->n_heads && good; h++) {
-    page_put_format(w->p, "%s\n{\"index\":%" PRId64 ",", h ? "," : "", w->heads[h]);
+    text_format(w->p, "%s\n{\"index\":%" PRId64 ",", h ? "," : "", w->heads[h]);
     good = l->bare ? put_bare_head(w, l, w->heads[h]) : put_run_head(w, l, w->heads[h], half);
     if (good && is_long) good = put_overview(w, layer, w->heads[h], tile);
     put_facts(w->p, &l->head[w->heads[h]]);
-    page_put(w->p, "}");
+    text_put(w->p, "}");
   }
-  page_put(w->p, "]}");
+  text_put(w->p, "]}");
   return good;
 }
 
@@ -290,73 +292,99 @@ static bool put_layer(writer *w, int at, const network_layer *before, int *mask_
 {
   const int layer = w->options->layers[at];
   const network_layer *l = &w->n->layers[layer];
-  page_text *p = w->p;
+  text_buffer *p = w->p;
   bool half = true;
   if (!take_layer_heads(w, l) || !network_report(w->n, layer, w->error)) return false;
-  page_put(p, at ? ",\n{\"name\":" : "\n{\"name\":");
+  text_put(p, at ? ",\n{\"name\":" : "\n{\"name\":");
   page_put_string(p, l->name);
-  page_put(p, ",\"source\":");
+  text_put(p, ",\"source\":");
   page_put_string(p, l->source ? l->source : "");
-  page_put_format(p, ",\"sq\":%" PRId64 ",\"sk\":%" PRId64 ",\"dk\":%" PRId64 ",\"keyHeads\":%" PRId64 ",", l->sq,
-                  l->sk, l->dk, l->key_heads);
-  page_put_format(p, "\"one\":%s,\"offset\":%" PRId64 ",\"named\":%s,\"queries\":%d,\"keys\":%d,",
-                  l->one_sequence ? "true" : "false", l->offset, l->named ? "true" : "false", texts_index(w, 2 * at),
-                  texts_index(w, 2 * at + 1));
-  page_put(p, "\"quantities\":[");
+  text_format(p, ",\"sq\":%" PRId64 ",\"sk\":%" PRId64 ",\"dk\":%" PRId64 ",\"keyHeads\":%" PRId64 ",", l->sq, l->sk,
+              l->dk, l->key_heads);
+  text_format(p, "\"one\":%s,\"offset\":%" PRId64 ",\"named\":%s,\"queries\":%d,\"keys\":%d,",
+              l->one_sequence ? "true" : "false", l->offset, l->named ? "true" : "false", texts_index(w, 2 * at),
+              texts_index(w, 2 * at + 1));
+  text_put(p, "\"quantities\":[");
   bool first = true;
   for (network_quantity q = NETWORK_P; q < NETWORK_QUANTITY_COUNT; q++) {
     if (!network_can_show(l, q)) continue;
-    page_put(p, first ? "" : ",");
+    text_put(p, first ? "" : ",");
     page_put_string(p, network_quantity_text(q));
     first = false;
   }
-  page_put(p, "],");
+  text_put(p, "],");
   if (l->bare) {
-    page_put(p, "\"bare\":");
+    text_put(p, "\"bare\":");
     page_put_string(p, network_quantity_text(l->bare_is));
-    page_put(p, ",");
+    text_put(p, ",");
     return put_heads(w, layer, false);
   }
   if (!page_half_holds(l, w->heads, w->n_heads, &half, w->error)) return false;
-  page_put_format(p, "\"scale\":%.17g,\"softcap\":%.17g,\"causal\":%s,\"left\":%" PRId64 ",\"right\":%" PRId64 ",",
-                  l->scale, l->softcap, l->causal ? "true" : "false", l->window_left, l->window_right);
+  text_format(p, "\"scale\":%.17g,\"softcap\":%.17g,\"causal\":%s,\"left\":%" PRId64 ",\"right\":%" PRId64 ",",
+              l->scale, l->softcap, l->causal ? "true" : "false", l->window_left, l->window_right);
   return put_mask(w, l, before, mask_block) && put_heads(w, layer, half);
 }
 
-static void put_quantities(page_text *p)
+static void put_quantities(text_buffer *p)
 {
-  page_put(p, "\"quantities\":{");
+  text_put(p, "\"quantities\":{");
   for (network_quantity q = NETWORK_P; q < NETWORK_QUANTITY_COUNT; q++) {
-    page_put(p, q ? "," : "");
+    text_put(p, q ? "," : "");
     page_put_string(p, network_quantity_text(q));
-    page_put(p, ":{\"title\":");
+    text_put(p, ":{\"title\":");
     page_put_string(p, network_quantity_title(q));
-    page_put(p, ",\"unit\":");
+    text_put(p, ",\"unit\":");
     page_put_string(p, network_quantity_unit(q));
-    page_put(p, "}");
+    text_put(p, "}");
   }
-  page_put(p, "},\n");
+  text_put(p, "},\n");
 }
 
-static void put_options(page_text *p, const draw_options *o, const char *title)
+/* 256 colours, six digits each. */
+static void put_map(text_buffer *p, const colour_family *family, bool dark, bool diverging)
+{
+  text_format(p, "\"%s\":\"", diverging ? "diverging" : "sequential");
+  for (int i = 0; i < 256; i++) {
+    const double share = i / 255.0;
+    const colour c =
+        diverging ? colour_diverging(family, dark, 2.0 * share - 1.0) : colour_sequential(family, dark, share);
+    text_put(p, colour_show(c).text + 1);
+  }
+  text_put(p, "\"");
+}
+
+static void put_colours(text_buffer *p, const char *name)
+{
+  const colour_family *family = colour_family_find(name);
+  text_put(p, "\"colours\":{");
+  for (int dark = 0; dark < 2; dark++) {
+    text_put(p, dark ? "},\n\"dark\":{" : "\n\"light\":{");
+    put_map(p, family, dark, false);
+    text_put(p, ",\n");
+    put_map(p, family, dark, true);
+  }
+  text_put(p, "}},\n");
+}
+
+static void put_options(text_buffer *p, const draw_options *o, const char *title)
 {
   static const char *const views[] = {"matrix", "network", "grid"};
-  page_put(p, "{\"title\":");
+  text_put(p, "{\"title\":");
   page_put_string(p, title);
-  page_put(p, ",\"view\":");
+  text_put(p, ",\"view\":");
   page_put_string(p, views[o->view]);
-  page_put(p, ",\"quantity\":");
+  text_put(p, ",\"quantity\":");
   page_put_string(p, network_quantity_text(o->quantity));
-  page_put_format(p, ",\"top\":%" PRId64 ",\"threshold\":", o->top);
+  text_format(p, ",\"top\":%" PRId64 ",\"threshold\":", o->top);
   page_put_number(p, o->threshold);
-  page_put_format(p, ",\"dark\":%s,\"sharpest\":%s,\n", o->dark ? "true" : "false", o->sharpest ? "true" : "false");
+  text_format(p, ",\"dark\":%s,\"sharpest\":%s,\n", o->dark ? "true" : "false", o->sharpest ? "true" : "false");
 }
 
 static bool put_layers(writer *w)
 {
   const network_layer *before = NULL;
   int mask_block = -1;
-  page_put(w->p, "\"layers\":[");
+  text_put(w->p, "\"layers\":[");
   for (int i = 0; i < w->options->n_layers; i++) {
     if (!put_layer(w, i, before, &mask_block)) return false;
     if (w->blocks.bytes > PAGE_MAX_BYTES)
@@ -366,22 +394,25 @@ static bool put_layers(writer *w)
     const network_layer *l = &w->n->layers[w->options->layers[i]];
     if (l->mask) before = l;
   }
-  page_put(w->p, "],\n\"types\":\"");
+  text_put(w->p, "],\n\"types\":\"");
   return true;
 }
 
-bool page_put_data(page_text *p, network *n, const draw_options *options, const char *title, st_error *error)
+bool page_put_data(text_buffer *p, network *n, const draw_options *options, const char *title, st_error *error)
 {
   if (!check_bare_edges(n, options, error)) return false;
+  if (!colour_family_find(options->colours))
+    return st_fail(error, "--colours %s: the maps are %s", st_show(options->colours).text, colour_families());
   writer w = {.p = p, .n = n, .options = options, .error = error};
-  page_put(p, "<script type=\"application/json\" id=\"data\">");
+  text_put(p, "<script type=\"application/json\" id=\"data\">");
   put_options(p, options, title);
+  put_colours(p, options->colours);
   put_quantities(p);
   put_texts(&w);
   const bool good = put_layers(&w);
   if (good) {
     page_put_block_types(p, &w.blocks);
-    page_put(p, "\"}</script>\n");
+    text_put(p, "\"}</script>\n");
     page_put_blocks(p, &w.blocks);
   }
   page_blocks_free(&w.blocks);

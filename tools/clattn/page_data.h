@@ -3,7 +3,7 @@
 #define CLATTN_TOOLS_PAGE_DATA_H
 
 #include "draw.h"
-#include "page_text.h"
+#include "text_buffer.h"
 
 /* What pages take of files that hold nothing but P or A; a cell that is not 0 is an edge. */
 #define PAGE_MAX_BARE_EDGES 2000000
@@ -16,6 +16,6 @@
 /* Writes the layers and heads of the options as a JSON element `data` and elements b0, b1, ... of base64 that it
  * refers to: little-endian numbers of the type that the letter in "types" says, h float16, f float32, i int32, b bits.
  * tools/page/source.js reads it. */
-bool page_put_data(page_text *p, network *n, const draw_options *options, const char *title, st_error *error);
+bool page_put_data(text_buffer *p, network *n, const draw_options *options, const char *title, st_error *error);
 
 #endif

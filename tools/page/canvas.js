@@ -21,7 +21,8 @@
   // Sets the picture back behind what lies over it.
   page.dim = (dimmed) => { layersOf[0].style.opacity = dimmed ? 0.2 : 1; };
   page.pictureSize = () => ({ width: box.clientWidth, height: box.clientHeight });
-  page.font = (size, weight) => `${weight || 400} ${size}px system-ui, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif`;
+  const FAMILY = 'system-ui, "Segoe UI", "Liberation Sans", "DejaVu Sans", sans-serif';
+  page.font = (size, weight) => `${weight || 400} ${size}px ${FAMILY}`;
 
   // A text that ends within `room` pixels.
   page.fitText = (context, text, room) => {

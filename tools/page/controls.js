@@ -51,7 +51,9 @@
   function largest() {
     const { layer, head, quantity } = page.state, name = [layer, head, quantity].join();
     if (name === largestOf) return largestIs;
-    const values = page.isLong(layer) ? page.overview(layer, head, quantity, "most").values : page.matrix(layer, head, quantity);
+    const values = page.isLong(layer)
+      ? page.overview(layer, head, quantity, "most").values
+      : page.matrix(layer, head, quantity);
     if (!values) return 1;
     largestOf = name;
     return largestIs = page.scale(quantity, values).most;

@@ -1,5 +1,5 @@
 "use strict";
-// Numbers beside the picture: of the head, of the pinned token, of the cell under the pointer; and the tip at the pointer.
+// Numbers beside the picture, of the head, the pinned token and the cell under the pointer; and the tip at the pointer.
 (() => {
   const LISTED = 8;
   const aside = document.getElementById("details"), tip = document.getElementById("tip");
@@ -72,7 +72,8 @@
     const l = page.layer(layer);
     if (page.isLong(layer)) {
       const data = page.head(layer, head);
-      return isRow ? page.values(data, quantity, token.query, 1, 0, l.sk) : page.values(data, quantity, 0, l.sq, token.key, 1);
+      if (isRow) return page.values(data, quantity, token.query, 1, 0, l.sk);
+      return page.values(data, quantity, 0, l.sq, token.key, 1);
     }
     const block = page.matrix(layer, head, quantity, page.redraw);
     if (!block) return null;
@@ -90,8 +91,8 @@
   }
 
   function bar(value, most) {
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), rect = document.createElementNS(svg.namespaceURI, "rect");
-    const both = page.state.quantity === "A" || page.state.quantity === "antisymmetric", half = both ? 45 : 90;
+    const [svg, rect] = ["svg", "rect"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
+    const both = page.isSigned(page.state.quantity), half = both ? 45 : 90;
     const width = Math.max(1, Math.abs(value) / most * half);
     svg.setAttribute("aria-hidden", "true");
     rect.setAttribute("x", both ? (value < 0 ? 45 - width : 45) : 0);
@@ -106,7 +107,8 @@
   function putLine(parent, title, token, isRow) {
     const { layer, head, quantity } = page.state, values = line(layer, head, quantity, token, isRow);
     if (!values) return;
-    const order = strongest(values), list = document.createElement("ol"), most = order.length ? Math.abs(values[order[0]]) : 1;
+    const order = strongest(values), most = order.length ? Math.abs(values[order[0]]) : 1;
+    const list = document.createElement("ol");
     add(parent, "h3", title);
     list.className = "edges";
     for (const at of order.slice(0, LISTED)) {
@@ -121,12 +123,14 @@
     }
     parent.append(list);
     const rest = order.slice(LISTED).reduce((sum, at) => sum + values[at], 0);
-    if (order.length > LISTED) add(parent, "p", `and ${order.length - LISTED} more, ${page.number(rest)} together`, "quiet");
+    const more = order.length - LISTED;
+    if (more > 0) add(parent, "p", `and ${more} more, ${page.number(rest)} together`, "quiet");
     if (order.length === 0) add(parent, "p", "none", "quiet");
   }
 
   function numberOfToken(layer, token) {
-    return page.layer(layer).one ? `token ${token.key}` : token.query !== null ? `query ${token.query}` : `key ${token.key}`;
+    if (page.layer(layer).one) return `token ${token.key}`;
+    return token.query !== null ? `query ${token.query}` : `key ${token.key}`;
   }
   page.numberOfToken = numberOfToken;
 
@@ -143,36 +147,43 @@
     const head = add(box, "h3", "");
     head.append("“", page.tokenElement(page.textOf(layer, token), true), "” ", `${numberOfToken(layer, token)} `);
     if (pinned) add(head, "span", "pinned", "pinned");
-    if (token.query !== null) putLine(box, `attends (${page.QUANTITIES[page.state.quantity].short})`, token, true);
-    if (token.key !== null) putLine(box, `is attended by (${page.QUANTITIES[page.state.quantity].short})`, token, false);
+    const { short } = page.QUANTITIES[page.state.quantity];
+    if (token.query !== null) putLine(box, `attends (${short})`, token, true);
+    if (token.key !== null) putLine(box, `is attended by (${short})`, token, false);
   }
 
   // ---- a cell ----
 
   // All that can be said of an edge and of the one back: [[text, value, quantity, direction]].
   function edgeNumbers(layer, cell) {
-    const data = page.head(layer, page.state.head), l = page.layer(layer), out = [];
+    const data = page.head(layer, page.state.head), l = page.layer(layer), [first] = l.quantities, out = [];
     for (const quantity of l.quantities)
       out.push([page.QUANTITIES[quantity].short, page.cell(data, quantity, cell.query, cell.key), quantity, "there"]);
     const back = page.tokenOfKey(layer, cell.key), to = page.tokenOfQuery(layer, cell.query).key;
-    if (l.one && back.query !== null && to !== null && back.key !== to)
-      out.push([`${page.QUANTITIES[l.quantities[0]].short} the other way`, page.cell(data, l.quantities[0], back.query, to), l.quantities[0], "back"]);
+    if (l.one && back.query !== null && back.key !== to) {
+      const name = page.QUANTITIES[first].short + " the other way";
+      out.push([name, page.cell(data, first, back.query, to), first, "back"]);
+    }
     return out;
   }
 
   function putEdge(parent, layer, cell) {
     const title = add(parent, "div"), list = document.createElement("dl");
-    title.append(page.tokenElement(page.queries(layer)[cell.query]), " → ", page.tokenElement(page.keys(layer)[cell.key]));
+    const [from, to] = [page.queries(layer)[cell.query], page.keys(layer)[cell.key]];
+    title.append(page.tokenElement(from), " → ", page.tokenElement(to));
     list.className = "facts";
-    for (const [name, value, quantity, way] of edgeNumbers(layer, cell)) fact(list, name, page.number(value), { quantity, way });
+    for (const [name, value, quantity, way] of edgeNumbers(layer, cell))
+      fact(list, name, page.number(value), { quantity, way });
     parent.append(list);
   }
 
   // Of an overview's tile.
   function putTile(parent, layer, cell) {
     const { head, quantity } = page.state, l = page.layer(layer), [tileRows, tileKeys] = l.tile;
-    const row = Math.floor(cell.query / tileRows), key = Math.floor(cell.key / tileKeys), list = document.createElement("dl");
-    add(parent, "div", `the tile of queries ${row * tileRows} to ${Math.min(l.sq, (row + 1) * tileRows) - 1}, keys ${key * tileKeys} to ${Math.min(l.sk, (key + 1) * tileKeys) - 1}`, "quiet");
+    const row = Math.floor(cell.query / tileRows), key = Math.floor(cell.key / tileKeys);
+    const range = (at, tile, count) => `${at * tile} to ${Math.min(count, (at + 1) * tile) - 1}`;
+    const list = document.createElement("dl");
+    add(parent, "div", `tile of queries ${range(row, tileRows, l.sq)}, keys ${range(key, tileKeys, l.sk)}`, "quiet");
     list.className = "facts";
     for (const pooling of ["most", "mean"]) {
       const tiles = page.overview(layer, head, quantity, pooling);
@@ -218,7 +229,8 @@
       `${page.QUANTITIES[quantity].short} ${page.number(page.cell(data, quantity, cell.query, cell.key))}`);
   };
 
-  page.onDraw(() => {
+  page.onDraw((changed) => {
+    if (changed.has("view") || changed.has("layer") || changed.has("head")) page.showTip(null);
     const { view, cursor, layer } = page.state;
     const parts = document.createDocumentFragment();
     putHead(parts);

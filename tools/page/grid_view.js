@@ -20,7 +20,7 @@
 
   // One layer's heads fill several rows, each with its name below; of several layers each has a row.
   const COLUMNS = page.data.layers.length > 1 ? heads.length : Math.ceil(Math.sqrt(heads.length * 2.2));
-  const rows = page.data.layers.length > 1 ? thumbs : Array.from({ length: Math.ceil(heads.length / COLUMNS) }, () => []);
+  const rows = page.data.layers.length > 1 ? thumbs : heads.filter((_, i) => i % COLUMNS === 0).map(() => []);
 
   function addRow() {
     const row = element(grid, "div", "");
@@ -106,7 +106,8 @@
     const quantity = quantityOf(layer), name = [layer, head, quantity].join("/"), thumb = thumbs[layer][head];
     const found = summary(layer, head, quantity, name), picture = [name, page.state.transform, page.isDark()].join();
     if (!found || thumb.dataset.picture === picture) return;
-    const canvas = thumb.firstChild, image = page.texture(found.most, found.rows, found.keys, page.scale(quantity, found.most));
+    const canvas = thumb.firstChild, scale = page.scale(quantity, found.most);
+    const image = page.texture(found.most, found.rows, found.keys, scale);
     canvas.width = image.width;
     canvas.height = image.height;
     canvas.getContext("2d").drawImage(image, 0, 0);
@@ -115,7 +116,8 @@
 
   function arrange() {
     const several = page.data.layers.length > 1, names = several ? 190 : 10;
-    const across = (grid.clientWidth - names) / COLUMNS - 6, down = (grid.clientHeight - 40) / rows.length - (several ? 6 : 28);
+    const across = (grid.clientWidth - names) / COLUMNS - 6;
+    const down = (grid.clientHeight - 40) / rows.length - (several ? 6 : 28);
     const size = Math.floor(Math.max(44, Math.min(240, across, down)));
     grid.style.gridTemplateColumns = `${several ? "max-content " : ""}repeat(${COLUMNS}, ${size}px)`;
   }
@@ -163,12 +165,13 @@
     document.getElementById("picture").hidden = shown;
     if (!shown) return;
     if (!built) build();
-    if (changed.has("layer") || changed.has("head") || changed.has("view")) at = { layer: page.state.layer, head: page.state.head };
+    const { layer, head } = page.state;
+    if (changed.has("layer") || changed.has("head") || changed.has("view")) at = { layer, head };
     if (changed.has("quantity")) page.forgetJobs(), asked.clear();
     arrange();
     mark();
-    thumbs.forEach((row, layer) => row.forEach((thumb, head) => thumb.inSight && show(layer, head)));
-    page.setLegendGrid(quantityOf(page.state.layer));
+    thumbs.forEach((row, i) => row.forEach((thumb, h) => thumb.inSight && show(i, h)));
+    page.setLegendGrid(quantityOf(layer));
     if (changed.has("view")) thumbs[at.layer][at.head].focus();
   });
 })();

@@ -54,19 +54,23 @@
     page.showTip(null);
   }
 
+  const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  const VIEW_OF = { m: "matrix", n: "network", g: "grid" };
+  const ZOOM_OF = { "+": 1.5, "=": 1.5, "-": 1 / 1.5, 0: 0 };
+
   // [keys, how they are shown, what they do, only in the picture, does it]
   const KEYS = [
-    [["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"], "↑ ↓ ← →", "another cell, token or head", true, (key) =>
-      move({ ArrowUp: -1, ArrowDown: 1 }[key] || 0, { ArrowLeft: -1, ArrowRight: 1 }[key] || 0)],
+    [Object.keys(ARROWS), "↑ ↓ ← →", "another cell, token or head", true, (key) => move(...ARROWS[key])],
     [["Enter", " "], "Enter", "pin the token, or unpin it", true, pinCursor],
     [["Escape"], "Esc", "unpin", false, release],
     [["[", "]"], "[ ]", "layer before, layer after", false, (key) => page.step("layer", key === "[" ? -1 : 1)],
     [[",", "."], ", .", "head before, head after", false, (key) => page.step("head", key === "," ? -1 : 1)],
-    [["m", "n", "g"], "m n g", "matrix, network, grid", false, (key) => page.set({ view: { m: "matrix", n: "network", g: "grid" }[key] })],
+    [["m", "n", "g"], "m n g", "matrix, network, grid", false, (key) => page.set({ view: VIEW_OF[key] })],
     [["q"], "q", "next quantity", false, () =>
       page.set({ quantity: cycle(page.layer(page.state.layer).quantities, page.state.quantity) })],
-    [["s"], "s", "next colour scale", false, () => page.set({ transform: cycle(Object.keys(page.TRANSFORMS), page.state.transform) })],
-    [["+", "=", "-", "0"], "+ − 0", "nearer, further, all of it (wheel and drag, too)", false, (key) => zoom({ "+": 1.5, "=": 1.5, "-": 1 / 1.5, 0: 0 }[key])],
+    [["s"], "s", "next colour scale", false, () =>
+      page.set({ transform: cycle(Object.keys(page.TRANSFORMS), page.state.transform) })],
+    [Object.keys(ZOOM_OF), "+ − 0", "nearer, further, all (wheel and drag, too)", false, (key) => zoom(ZOOM_OF[key])],
     [["t"], "t", "light or dark", false, page.toggleTheme],
     [["?"], "?", "this help", false, () => help.showModal()],
   ];

@@ -65,7 +65,8 @@
     context.canvas.setAttribute("aria-label", `colours from ${page.tick(said[0].value)} to ${page.tick(scale.most)}`);
     if (page.isLong(layer)) {
       const [rows, keys] = page.layer(layer).tile;
-      text(legend, `a pixel of the overview is a tile of ${rows} × ${keys} cells: ${page.POOLINGS[pooling](quantity)}; zoom in for single cells`);
+      text(legend, `a pixel of the overview is a tile of ${rows} × ${keys} cells: ` +
+        `${page.POOLINGS[pooling](quantity)}; zoom in for single cells`);
     }
   };
 
@@ -98,12 +99,14 @@
     }
     if (quantity === "A") sample(legend, "negative", (context) => stroke(context, "quiet", 3, [5, 4]));
     if (quantity === "antisymmetric") text(legend, "an edge goes where A is larger than in the other direction");
-    text(legend, `${count} edges${top ? `, at most ${top} of a query` : ""}${from.tileRows > 1 ? `; each end is a tile of ${from.tileRows} tokens; zoom in for single ones` : ""}`);
+    const limit = top ? `, at most ${top} of a query` : "";
+    const tiles = from.tileRows > 1 ? `; each end is a tile of ${from.tileRows} tokens; zoom in for single ones` : "";
+    text(legend, `${count} edges${limit}${tiles}`);
   };
 
   page.setLegendGrid = (quantity) => {
     legend.replaceChildren();
-    text(legend, `${name(quantity)}: each head on its own scale, from nothing to its largest; a pixel is the largest of its cells. ` +
-      "Rows are queries, columns are keys.");
+    text(legend, `${name(quantity)}: each head on its own scale, from nothing to its largest; ` +
+      "a pixel is the largest of its cells. Rows are queries, columns are keys.");
   };
 })();

@@ -1,7 +1,8 @@
 "use strict";
 // The heat map: rows are queries, columns are keys. Zoomed and moved by one window over the cells.
 (() => {
-  const LARGEST_CELL = 72, SMALLEST_LABEL = 11, MOST_CELLS = 1 << 20; // of a window of a long head that is computed exactly
+  const LARGEST_CELL = 72, SMALLEST_LABEL = 11;
+  const MOST_CELLS = 1 << 20; // of a window of a long head that is computed exactly
   let shown = null; // what is on the canvas: { left, top, width, height, cell sizes, window, values, scale ... }
   let texture = null, textureOf = "";
   let detail = null; // of a long head: { name, row, rows, key, keys, texture, values }
@@ -26,8 +27,13 @@
   function labelRoom(context, texts, most) {
     const step = Math.max(1, Math.floor(texts.length / 200));
     let room = 20;
-    for (let i = 0; i < texts.length; i += step) room = Math.max(room, context.measureText(page.tokenLabel(texts[i], 18)).width);
+    for (let i = 0; i < texts.length; i += step)
+      room = Math.max(room, context.measureText(page.tokenLabel(texts[i], 18)).width);
     return Math.min(room + 12, most);
+  }
+
+  function clampZoom(zoom, { cellX, cellY }) {
+    return Math.max(1, Math.min(zoom, LARGEST_CELL / Math.min(cellX, cellY)));
   }
 
   function layout(context, l) {
@@ -41,9 +47,9 @@
     const square = Math.min(cellX, cellY, LARGEST_CELL);
     cellX = Math.max(square, Math.min(cellX, 24 / l.sk));
     cellY = Math.max(square, Math.min(cellY, 24 / l.sq));
-    const limit = Math.max(1, LARGEST_CELL / Math.min(cellX, cellY));
-    frame.zoom = Math.max(1, Math.min(frame.zoom, limit));
-    return { left, top, width: Math.min(cellX * frame.zoom * l.sk, roomX), height: Math.min(cellY * frame.zoom * l.sq, roomY), cellX, cellY };
+    frame.zoom = clampZoom(frame.zoom, { cellX, cellY });
+    const plotX = Math.min(cellX * frame.zoom * l.sk, roomX), plotY = Math.min(cellY * frame.zoom * l.sq, roomY);
+    return { left, top, width: plotX, height: plotY, cellX, cellY };
   }
 
   // How many keys and queries are in the window.
@@ -59,7 +65,8 @@
 
   function drawLabels(context, place, texts, isRow) {
     const cell = isRow ? place.cellY * frame.zoom : place.cellX * frame.zoom, origin = isRow ? frame.y : frame.x;
-    const from = Math.floor(origin), end = Math.min(texts.length, Math.ceil(origin + (isRow ? rowsSeen : keysSeen)(place)));
+    const seen = isRow ? rowsSeen(place) : keysSeen(place);
+    const from = Math.floor(origin), end = Math.min(texts.length, Math.ceil(origin + seen));
     const step = niceStep(Math.max(1, Math.ceil(SMALLEST_LABEL * (isRow ? 1.15 : 1.35) / cell)));
     context.fillStyle = page.css("ink");
     context.font = page.font(Math.max(10, Math.min(13, cell * 0.9)));
@@ -71,7 +78,8 @@
     }
   }
 
-  const niceStep = (n) => n <= 2 ? n : [5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000].find((step) => step >= n) || n;
+  const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
+  const niceStep = (n) => STEPS.find((step) => step >= n) || n;
 
   function drawLabel(context, place, text, at, isRow) {
     if (isRow) {
@@ -116,7 +124,8 @@
         const value = from.values[i * keys + j], t = scale.at(value);
         if (value === 0 || Number.isNaN(t)) continue;
         context.fillStyle = page.inkOn(map[Math.round(t * 255)]);
-        context.fillText(page.shortNumber(value), place.left + (j + 0.5 - frame.x) * cellX, place.top + (i + 0.5 - frame.y) * cellY);
+        const x = place.left + (j + 0.5 - frame.x) * cellX, y = place.top + (i + 0.5 - frame.y) * cellY;
+        context.fillText(page.shortNumber(value), x, y);
       }
   }
 
@@ -178,7 +187,8 @@
   function band(context, at, isRow, colour, width) {
     const cell = isRow ? shown.cellY * frame.zoom : shown.cellX * frame.zoom, size = Math.max(cell, 2);
     const offset = (at - (isRow ? frame.y : frame.x)) * cell + (cell - size) / 2;
-    const rect = isRow ? [shown.left, shown.top + offset, shown.width, size] : [shown.left + offset, shown.top, size, shown.height];
+    const { left, top } = shown;
+    const rect = isRow ? [left, top + offset, shown.width, size] : [left + offset, top, size, shown.height];
     context.save();
     context.beginPath();
     context.rect(shown.left, shown.top, shown.width, shown.height);
@@ -191,7 +201,8 @@
 
   function frameCell(context, { query, key }) {
     const cellX = shown.cellX * frame.zoom, cellY = shown.cellY * frame.zoom;
-    const rect = [shown.left + (key - frame.x) * cellX - 1, shown.top + (query - frame.y) * cellY - 1, cellX + 2, cellY + 2];
+    const x = shown.left + (key - frame.x) * cellX, y = shown.top + (query - frame.y) * cellY;
+    const rect = [x - 1, y - 1, cellX + 2, cellY + 2];
     context.lineWidth = 5;
     context.strokeStyle = page.css("paper");
     context.strokeRect(...rect);
@@ -234,7 +245,8 @@
   }
 
   function cellAt(x, y) {
-    if (!shown || x < shown.left || y < shown.top || x >= shown.left + shown.width || y >= shown.top + shown.height) return null;
+    if (!shown || x < shown.left || y < shown.top) return null;
+    if (x >= shown.left + shown.width || y >= shown.top + shown.height) return null;
     const l = page.layer(shown.layer);
     const key = Math.floor(frame.x + (x - shown.left) / (shown.cellX * frame.zoom));
     const query = Math.floor(frame.y + (y - shown.top) / (shown.cellY * frame.zoom));
@@ -245,7 +257,7 @@
     if (!shown) return;
     const cellX = (x - shown.left) / shown.cellX, cellY = (y - shown.top) / shown.cellY;
     const key = frame.x + cellX / frame.zoom, query = frame.y + cellY / frame.zoom;
-    frame.zoom = Math.max(1, Math.min(frame.zoom * factor, Math.max(1, LARGEST_CELL / Math.min(shown.cellX, shown.cellY))));
+    frame.zoom = clampZoom(frame.zoom * factor, shown);
     frame.x = key - cellX / frame.zoom;
     frame.y = query - cellY / frame.zoom;
     page.redraw();

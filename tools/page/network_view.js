@@ -1,8 +1,9 @@
 "use strict";
-// The network: tokens in reading order, one below the other, and an arc from each query to each key. Of one sequence arcs to
-// earlier tokens run on the right, arcs to later ones on the left; of two sequences queries stand left and keys right.
+// The network: tokens in reading order, one below the other, and an arc from each query to each key. Of one sequence
+// arcs to earlier tokens run on the right, arcs to later ones on the left; of two, queries stand left and keys right.
 (() => {
   const LABEL_CHARACTERS = 22, MOST_ARROWS = 600, MOST_NAMES = 40;
+  const APART = 420; // pixels between the two columns of two sequences, at most
   const LONG_QUERIES = 512; // of a long head: the window whose edges are computed
   let shown = null, edges = [], edgesOf = "";
   let detail = null;
@@ -34,7 +35,8 @@
     const { layer, head, quantity } = page.state, l = page.layer(layer);
     if (page.isLong(layer)) return longSource(layer, head, quantity);
     const values = page.matrix(layer, head, quantity, page.redraw);
-    return values && { name: [layer, head, quantity].join(), row: 0, rows: l.sq, keys: l.sk, tileRows: 1, tileKeys: 1, values };
+    const name = [layer, head, quantity].join();
+    return values && { name, row: 0, rows: l.sq, keys: l.sk, tileRows: 1, tileKeys: 1, values };
   }
 
   function takeEdges(from) {
@@ -49,7 +51,7 @@
 
   // ---- where things lie ----
 
-  const middle = (tile, index, count) => Math.min(index * tile + (Math.min(tile, count - index * tile) - 1) / 2, count - 1);
+  const middle = (tile, index, count) => index * tile + (Math.min(tile, count - index * tile) - 1) / 2;
 
   function layout(context, from) {
     const { layer } = page.state, l = page.layer(layer), { width, height } = page.pictureSize();
@@ -61,9 +63,10 @@
     const backward = l.one && edges.some((e) => e.key < e.query + l.offset / from.tileKeys);
     const extent = Math.min(0.75 * (14 + 0.62 * pitch * rows), width - label - 40); // of the longest arc
     const side = (width - label - extent) / 2;
-    const left = !forward ? Math.max(14, side) : backward ? (width - label) / 2 : Math.min(width - label - 14, side + extent);
-    return { top, pitch, rows, label, plot: Math.min(plot, pitch * rows), left: l.one ? left : Math.max(10, (width - 2 * label - 420) / 2),
-      width, height, one: l.one, l, from };
+    let left = Math.max(14, side);
+    if (forward) left = backward ? (width - label) / 2 : Math.min(width - label - 14, side + extent);
+    if (!l.one) left = Math.max(10, (width - 2 * label - APART) / 2);
+    return { top, pitch, rows, label, plot: Math.min(plot, pitch * rows), left, width, height, one: l.one, l, from };
   }
 
   function widest(context, texts) {
@@ -88,12 +91,13 @@
   function curve(p, edge) {
     const { from, to } = ends(p, edge), y0 = lineAt(p, from), y1 = lineAt(p, to);
     if (!p.one) {
-      const x0 = p.left + p.label, x1 = Math.min(p.width - p.label - 10, x0 + 420);
+      const x0 = p.left + p.label, x1 = Math.min(p.width - p.label - 10, x0 + APART);
       return { x0, y0, x1, y1, cx0: x0 + (x1 - x0) * 0.45, cx1: x0 + (x1 - x0) * 0.55, cy0: y0, cy1: y1, side: 0 };
     }
     if (from === to) {
       const x = p.left + p.label, r = Math.min(16, p.pitch * frame.zoom * 0.9);
-      return { x0: x, y0: y0 - 1, x1: x, y1: y0 + 1, cx0: x + r * 1.6, cx1: x + r * 1.6, cy0: y0 - r * 0.7, cy1: y0 + r * 0.7, side: 0 };
+      const cx = x + r * 1.6;
+      return { x0: x, y0: y0 - 1, x1: x, y1: y0 + 1, cx0: cx, cx1: cx, cy0: y0 - r * 0.7, cy1: y0 + r * 0.7, side: 0 };
     }
     const back = to < from, x = back ? p.left + p.label : p.left;
     const room = back ? p.width - x - 12 : x - 12, bulge = Math.min(room * 1.3, 14 + Math.abs(y1 - y0) * 0.62);
@@ -141,7 +145,8 @@
   }
 
   function drawToken(context, p, [texts, x, align], i, colour, bold) {
-    const pitch = p.pitch * frame.zoom, y = lineAt(p, i), at = { center: p.label / 2, right: p.label - 8, left: 8 }[align];
+    const pitch = p.pitch * frame.zoom, y = lineAt(p, i);
+    const at = { center: p.label / 2, right: p.label - 8, left: 8 }[align];
     context.font = page.font(Math.max(10, Math.min(14, pitch * 0.8)), bold ? 700 : 400);
     context.textAlign = align;
     context.textBaseline = "middle";
@@ -158,7 +163,8 @@
     const pitch = p.pitch * frame.zoom, step = Math.max(1, Math.ceil(12 / pitch));
     for (const column of columns(p)) {
       const end = Math.min(column[0].length, Math.ceil(frame.y + p.plot / pitch));
-      for (let i = Math.ceil(Math.floor(frame.y) / step) * step; i < end; i += step) drawToken(context, p, column, i, ink, false);
+      for (let i = Math.ceil(Math.floor(frame.y) / step) * step; i < end; i += step)
+        drawToken(context, p, column, i, ink, false);
     }
   }
 

@@ -1,5 +1,5 @@
 "use strict";
-// From numbers to places on a colour map and back, and numbers as text.
+// From numbers to places on a colour map and to text.
 (() => {
   const DECADES = 4; // that a logarithmic scale shows below its largest number
 
@@ -10,9 +10,7 @@
     root: Math.sqrt,
     log: (x) => Math.max(0, 1 + Math.log10(Math.max(x, 1e-30)) / DECADES),
   };
-  const straighten = { linear: (x) => x, root: (x) => x * x, log: (x) => 10 ** ((x - 1) * DECADES) };
-
-  const signed = (quantity) => quantity === "A" || quantity === "antisymmetric";
+  page.isSigned = (quantity) => quantity === "A" || quantity === "antisymmetric";
 
   function largest(values) {
     let most = 0;
@@ -23,15 +21,13 @@
     return most;
   }
 
-  // at(value): 0 ... 1 along the map, NaN for what is not finite; value(at): back again. P and P|v| begin at 0, scores
-  // lie around it.
+  // at(value): 0 ... 1 along the map, NaN for what is not finite. P and P|v| begin at 0, scores lie around it.
   page.scale = (quantity, values) => {
-    const most = largest(values) || 1, kind = page.state.transform, both = signed(quantity);
+    const most = largest(values) || 1, kind = page.state.transform, both = page.isSigned(quantity);
     const up = (x) => bend[kind](Math.min(1, Math.abs(x) / most));
     return {
       most, both, map: both ? "diverging" : "sequential",
       at: (x) => !Number.isFinite(x) ? NaN : !both ? (x > 0 ? up(x) : 0) : 0.5 + 0.5 * Math.sign(x) * up(x),
-      value: (t) => both ? Math.sign(t - 0.5) * most * straighten[kind](Math.abs(2 * t - 1)) : most * straighten[kind](t),
     };
   };
 

@@ -44,11 +44,14 @@
     const l = layers[layer], h = l.heads[head];
     const out = { sq: l.sq, sk: l.sk, bare: l.bare || "" };
     if (h.dense !== undefined) return Object.assign(out, { dense: page.block(h.dense) });
-    if (l.bare)
-      return Object.assign(out, { starts: startsOf(page.block(h.counts)), keys: page.block(h.keys), values: page.block(h.values) });
+    if (l.bare) {
+      const [counts, keys, values] = [h.counts, h.keys, h.values].map(page.block);
+      return Object.assign(out, { starts: startsOf(counts), keys, values });
+    }
+    const { dk, offset, scale, softcap, causal, left, right } = l;
+    const [q, k, lse, norms] = [h.q, h.k, h.lse, h.norms].map(page.block);
     return Object.assign(out, {
-      dk: l.dk, offset: l.offset, scale: l.scale, softcap: l.softcap, causal: l.causal, left: l.left, right: l.right,
-      q: page.block(h.q), k: page.block(h.k), lse: page.block(h.lse), norms: page.block(h.norms), mask: maskOf(l, h.index),
+      dk, offset, scale, softcap, causal, left, right, q, k, lse, norms, mask: maskOf(l, h.index),
     });
   }
 
@@ -99,8 +102,7 @@
     const l = layers[layer], [tileRows, tileKeys] = l.tile, found = entry(layer, head);
     const name = quantity + " " + pooling, block = l.heads[head].overview[quantity][pooling];
     found.matrices[name] = found.matrices[name] || page.block(block);
-    return {
-      rows: Math.ceil(l.sq / tileRows), keys: Math.ceil(l.sk / tileKeys), tileRows, tileKeys, values: found.matrices[name],
-    };
+    const rows = Math.ceil(l.sq / tileRows), keys = Math.ceil(l.sk / tileKeys);
+    return { rows, keys, tileRows, tileKeys, values: found.matrices[name] };
   };
 })();

@@ -14,9 +14,10 @@
     return found;
   }
 
-  document.getElementById("title").textContent = data.title;
+  document.getElementById("title").textContent = page.tokenText(data.title);
   document.getElementById("subtitle").textContent =
-    `${count(layers.length, "layer")}, ${count(heads, "head")}, ${count(tokens, "token")}` + (layers[0].source ? `. ${layers[0].source}` : "");
+    [count(layers.length, "layer"), count(heads, "head"), count(tokens, "token")].join(", ") +
+    (layers[0].source ? `. ${page.tokenText(layers[0].source)}` : "");
   page.applyTheme();
   page.set(data.sharpest ? sharpest() : { layer: 0 });
   page.redraw();

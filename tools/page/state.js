@@ -50,7 +50,7 @@
     s.head = Math.min(Math.max(s.head, 0), l.heads.length - 1);
     if (!l.quantities.includes(s.quantity)) s.quantity = l.quantities[0];
     if (s.view !== "grid") s.lastView = s.view;
-    if (s.view !== before.view) s.cursor = null; // a cell is no token
+    if (s.view !== before.view && !("cursor" in changes)) s.cursor = null; // a cell is no token
     const other = page.layer(before.layer);
     if (other.sq !== l.sq || other.sk !== l.sk || other.one !== l.one) s.pinned = s.cursor = null;
     for (const name in s) if (s[name] !== before[name]) changed.add(name);

@@ -3,14 +3,14 @@
 (() => {
   const FIRST_STRONG = "\u2068", POP = "\u2069"; // what stands between keeps its direction to itself
 
-  // Controls and marks of direction, which nobody sees, are made visible.
+  const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+  // Controls and marks of direction, which nobody sees, are made visible; joiners, which make emoji, stay.
   function visible(text) {
-    return text.replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g, (c) => {
+    return text.replace(UNSEEN, (c) => {
       const code = c.charCodeAt(0);
       if (code === 10) return "⏎";
       if (code === 9) return "⇥";
-      if (code < 32) return String.fromCharCode(0x2400 + code);
-      if (code === 127) return "␡";
       return "‹U+" + code.toString(16).toUpperCase().padStart(4, "0") + "›";
     });
   }
