@@ -172,12 +172,13 @@ static void put_description(text_buffer *b, const svg_picture *p)
   }
 }
 
-/* A source may be long: it goes on one line, cut to the picture's width. */
+/* NULL where there are several. */
 static const char *source_of(const svg_picture *p)
 {
   return p->options->n_layers > 1 ? NULL : svg_layer(p, p->panels)->source;
 }
 
+/* It may be long: it goes on one line, cut to the width of the picture. */
 static void put_source(text_buffer *b, const svg_picture *p, double y, double width)
 {
   const char *source = source_of(p);

@@ -112,7 +112,7 @@ bool svg_grid(svg_picture *p)
   g.side = floor((SVG_WIDEST_BODY - g.left) / o->n_heads) - GAP;
   if (g.side > THUMBNAIL) g.side = THUMBNAIL;
   if (g.side < LEAST_THUMBNAIL) g.side = LEAST_THUMBNAIL;
-  svg_scale_begin(p, true);
+  svg_scale_begin(p, SVG_ROOT);
   bool good = take_cells(p, &g);
   if (good) {
     svg_scale_end(&p->scale);

@@ -255,7 +255,7 @@ bool svg_matrix(svg_picture *p)
 {
   layout lay;
   if (!plan(p, &lay)) return false;
-  svg_scale_begin(p, !lay.rects);
+  svg_scale_begin(p, lay.rects ? SVG_LINEAR : lay.tile > 1 ? SVG_LOGARITHM : SVG_ROOT);
   float **cells = all_cells(p, &lay);
   if (!cells) return false;
   svg_scale_end(&p->scale);

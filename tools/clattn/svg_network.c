@@ -261,7 +261,7 @@ bool svg_network(svg_picture *p)
   svg_edges *all = calloc(SVG_MAX_PANELS, sizeof *all), any = {0};
   const bool on_lines = lines_fit(p, &failed);
   bool good = (all && !failed) || st_fail(p->error, "out of memory");
-  svg_scale_begin(p, false);
+  svg_scale_begin(p, SVG_LINEAR);
   p->scale.thickest = p->n_panels > 1 ? thickest_of_many : thickest;
   good = good && take_all(p, all);
   svg_scale_end(&p->scale);

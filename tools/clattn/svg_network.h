@@ -8,6 +8,7 @@
 typedef struct svg_edge {
   network_edge is;
   int64_t from, to; /* nodes; of one sequence the same ones for queries and keys */
+  bool later;       /* the key comes after the query, in one sequence */
   bool faded;       /* another query is pinned */
   double width;
   double from_at, to_at; /* where it leaves and arrives along the line, in pixels */

@@ -20,13 +20,18 @@ enum {
 enum { SVG_PIXELS = 2 };
 
 /* Lengths in pixels of CSS. */
-enum { SVG_TEXT = 11, SVG_SMALL_TEXT = 10, SVG_MARGIN = 16, SVG_PANEL_GAP = 28, SVG_WIDEST_BODY = 1080 };
+enum { SVG_TEXT = 11, SVG_SMALL_TEXT = 10, SVG_MARGIN = 16, SVG_PANEL_GAP = 28, SVG_WIDEST_BODY = 1200 };
 
-/* How numbers become colours. Either from 0 to `most`, or from -most to most. */
+/* How numbers become colours: the more tokens there are, the smaller most weights. A logarithmic scale begins at
+ * SVG_DECADES below its end. */
+typedef enum svg_curve { SVG_LINEAR, SVG_ROOT, SVG_LOGARITHM } svg_curve;
+enum { SVG_DECADES = 4 };
+
+/* Either from 0 to `most`, or, linear, from -most to most. */
 typedef struct svg_scale {
   const colour_family *family;
   bool dark, diverging;
-  bool root;                           /* the colour goes with the square root: many small numbers are told apart */
+  svg_curve curve;
   double step;                         /* between ticks */
   double most;                         /* whole steps; at least as large as what is shown */
   double thickest;                     /* an edge of `most`, in pixels */
@@ -77,7 +82,7 @@ int64_t svg_tiles(int64_t tokens, int64_t tile);
  * largest would always be positive) the mean. NULL when it fails. */
 float *svg_cells(svg_picture *p, const svg_panel *panel, int64_t tile_rows, int64_t tile_keys);
 
-void svg_scale_begin(svg_picture *p, bool root);
+void svg_scale_begin(svg_picture *p, svg_curve curve);
 void svg_scale_see(svg_scale *scale, const float *cells, size_t count);
 void svg_scale_end(svg_scale *scale); /* before any colour is asked for */
 bool svg_scale_is_none(const svg_scale *scale, float value);

@@ -42,13 +42,13 @@ float *svg_cells(svg_picture *p, const svg_panel *panel, int64_t tile_rows, int6
 
 static bool is_signed(network_quantity quantity) { return quantity == NETWORK_A || quantity == NETWORK_ANTISYMMETRIC; }
 
-void svg_scale_begin(svg_picture *p, bool root)
+void svg_scale_begin(svg_picture *p, svg_curve curve)
 {
   const bool diverging = is_signed(p->options->quantity);
   p->scale = (svg_scale){.family = colour_family_find(p->options->colours),
                          .dark = p->options->dark,
                          .diverging = diverging,
-                         .root = root && !diverging};
+                         .curve = diverging ? SVG_LINEAR : curve};
 }
 
 /* On a scale from 0 on, exactly 0 is what was not attended: a weight is an exponential, which is more. */
@@ -75,6 +75,10 @@ void svg_scale_end(svg_scale *scale)
   const double wanted = seen / (scale->diverging ? 2.0 : 4.0) * (1.0 - 1e-5), power = pow(10.0, floor(log10(wanted)));
   int i = 0;
   while (steps[i] * power < wanted && i < 4) i++;
+  if (scale->curve == SVG_LOGARITHM) {
+    scale->most = pow(10.0, ceil(log10(seen) - 1e-5));
+    return;
+  }
   scale->step = steps[i] * power;
   scale->most = scale->step * ceil(seen / scale->step * (1.0 - 1e-5));
 }
@@ -82,7 +86,14 @@ void svg_scale_end(svg_scale *scale)
 double svg_scale_share(const svg_scale *scale, double value)
 {
   const double share = value / scale->most;
-  return scale->root ? sqrt(fabs(share)) : share;
+  switch (scale->curve) {
+  case SVG_ROOT:
+    return sqrt(fabs(share));
+  case SVG_LOGARITHM:
+    return share > 0.0 ? 1.0 + log10(share) / SVG_DECADES : 0.0;
+  default:
+    return share;
+  }
 }
 
 colour svg_scale_colour(const svg_scale *scale, const colour_theme *theme, float value)
@@ -173,8 +184,17 @@ static double put_swatch(svg_picture *p, double x, colour fill, const char *text
   return text_x + SVG_SMALL_TEXT * label_width(text) + 20;
 }
 
+static void put_ticks(svg_picture *p)
+{
+  const svg_scale *s = &p->scale;
+  const int ticks = s->curve == SVG_LOGARITHM ? SVG_DECADES : (int)lround(s->most / s->step);
+  for (int i = s->diverging ? -ticks : 0; i <= ticks; i++)
+    put_tick(p, s->curve == SVG_LOGARITHM ? s->most * pow(10.0, -i) : i * s->step);
+}
+
 void svg_bar_legend(svg_picture *p)
 {
+  static const char *const curve_words[] = {"", "; colours by its square root", "; colours by its logarithm"};
   const svg_scale *s = &p->scale;
   const network_quantity quantity = p->options->quantity;
   text_buffer *b = &p->legend;
@@ -182,21 +202,18 @@ void svg_bar_legend(svg_picture *p)
   label_put_escaped(b, network_quantity_title(quantity));
   text_format(b, "\xc2\xa0<tspan fill=\"%s\">(", colour_show(p->theme->dim).text);
   label_put_escaped(b, network_quantity_unit(quantity));
-  text_format(b, "%s)</tspan></text>\n", s->root ? "; colours by its square root" : "");
+  text_format(b, "%s)</tspan></text>\n", curve_words[s->curve]);
   put_bar(p);
-  const int ticks = (int)lround(s->most / s->step);
-  for (int i = s->diverging ? -ticks : 0; i <= ticks; i++) {
-    /* Of a square root the first ones lie far apart and the rest close together: each still has its room. */
-    put_tick(p, i * s->step);
-  }
+  put_ticks(p);
   double x = BAR_WIDTH + 28;
   if (s->saw_none) x = put_swatch(p, x, p->theme->paper, "0: not attended");
   if (s->saw_wild)
     x = put_swatch(p, x, p->theme->neutral, "infinite or not a number");
   else if (s->saw_masked)
     x = put_swatch(p, x, p->theme->neutral, "\xe2\x88\x92\xe2\x88\x9e: masked");
-  const double title = SVG_TEXT * (label_width(network_quantity_title(quantity)) +
-                                   label_width(network_quantity_unit(quantity)) + (s->root ? 18.0 : 2.0));
+  const double title =
+      SVG_TEXT * (label_width(network_quantity_title(quantity)) + label_width(network_quantity_unit(quantity)) +
+                  label_width(curve_words[s->curve]) + 2.0);
   p->legend_width = x > title ? x : title;
   p->legend_height = BAR_TOP + BAR_HEIGHT + 16;
 }
