@@ -4,6 +4,7 @@
 
 #include "asymmetry.h"
 #include "demo.h"
+#include "operator_shares.h"
 #include "pipeline.h"
 #include "projections.h"
 
@@ -148,19 +149,6 @@ static bool read_all(demo *m, demo_result *out, st_error *error)
   return true;
 }
 
-static bool measure_operators(const layer *l, demo_result *out, st_error *error)
-{
-  const st_tensor *w_q = l->input[LAYER_W_Q], *w_k = l->input[LAYER_W_K];
-  const size_t n_q = (size_t)(w_q->dim[0] * w_q->dim[1]), n_k = (size_t)(w_k->dim[0] * w_k->dim[1]);
-  double *q = malloc((n_q + n_k) * sizeof *q), *k = q + n_q;
-  if (!q) return st_fail(error, "out of memory");
-  clattn_convert(CLATTN_F64, q, (clattn_dtype)st_type_dtype(w_q->type), w_q->data, n_q);
-  clattn_convert(CLATTN_F64, k, (clattn_dtype)st_type_dtype(w_k->type), w_k->data, n_k);
-  const bool good = asymmetry_of_operators(q, k, l->hq, l->hk, l->dk, l->e, out->w_share);
-  free(q);
-  return good || st_fail(error, "out of memory");
-}
-
 bool demo_run(device *d, const layer *l, demo_result *out, st_error *error)
 {
   demo m = {.d = d, .l = l};
@@ -171,7 +159,7 @@ bool demo_run(device *d, const layer *l, demo_result *out, st_error *error)
   out->a_share = malloc((size_t)l->hq * sizeof *out->a_share);
   out->w_share = malloc((size_t)l->hq * sizeof *out->w_share);
   if (!out->a || !out->p || !out->a_share || !out->w_share) return st_fail(error, "out of memory");
-  if (!plan_all(&m, out, error) || !device_submit(d, error) || !measure_operators(l, out, error) ||
+  if (!plan_all(&m, out, error) || !device_submit(d, error) || !operator_shares_take(l, out->w_share, error) ||
       !device_finish(d, error) || !read_all(&m, out, error))
     return false;
   out->stages_ms = clock_ms() - start;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "json_scan.h"
 
 static const char verb[] = "draw";
 
@@ -97,6 +98,17 @@ static bool take_threshold(const char *text, double *out, st_error *error)
   *out = strtod(text, &end);
   if (*text && !*end && isfinite(*out) && *out >= 0.0) return true;
   return st_fail(error, "--threshold: '%s' is no number of 0 or more", st_show(text).text);
+}
+
+static bool take_title(const char *text, draw_request *r, st_error *error)
+{
+  const size_t bytes = strlen(text);
+  for (size_t at = 0, length; at < bytes; at += length) {
+    length = utf8_length((const unsigned char *)text + at, bytes - at);
+    if (!length) return st_fail(error, "--title: no valid UTF-8 at byte %zu", at);
+  }
+  r->options.title = text;
+  return true;
 }
 
 static bool take_view(const char *text, draw_request *r, st_error *error)
@@ -189,6 +201,8 @@ static bool take_valued(int option, draw_request *r, st_error *error)
     return take_ranges("layers", optarg, &r->layers, error);
   case OPT_BATCH:
     return take_count("batch", optarg, &r->batch, error);
+  case OPT_TITLE:
+    return take_title(optarg, r, error);
   case OPT_TOP:
     return take_count("top", optarg, &r->options.top, error);
   case OPT_PIN:
@@ -209,9 +223,6 @@ static int take_option(int option, char **argv, draw_request *r)
     return -1;
   case OPT_DARK:
     r->options.dark = true;
-    return -1;
-  case OPT_TITLE:
-    r->options.title = optarg;
     return -1;
   case OPT_DEVICE:
     r->device = optarg;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "colours.h"
 #include "command.h"
 #include "draw_request.h"
 #include "whole_file.h"
@@ -109,6 +110,14 @@ static bool choose_quantity(draw_request *r, const network *n)
   return true;
 }
 
+static bool check_colours(const draw_request *r)
+{
+  const char *name = r->options.colours;
+  if (!name || colour_family_find(name)) return true;
+  complain(verb, "--colours: '%s' is none of %s", st_show(name).text, colour_families());
+  return false;
+}
+
 /* Indices of layers and heads as the pictures take them. */
 static bool choose_heads(draw_request *r, const network *n)
 {
@@ -198,8 +207,8 @@ static bool make_picture(network *n, const draw_request *r, picture *p, st_error
 static void tell_written(const draw_request *r, const network *n, const picture *p)
 {
   if (!r->options.json) {
-    printf("wrote %s: %zu bytes; %d of %d layers, up to %d heads\n", r->output, p->count, n->n_layers, r->n_inputs,
-           r->options.n_heads);
+    printf("wrote %s: %zu bytes, %d layer%s, %d head%s\n", r->output, p->count, n->n_layers,
+           n->n_layers == 1 ? "" : "s", r->options.n_heads, r->options.n_heads == 1 ? "" : "s");
     return;
   }
   cJSON *line = cJSON_CreateObject();
@@ -249,8 +258,8 @@ static bool open_device(network *n, const char *want, device *d)
 static bool draw(draw_request *r, network *n)
 {
   device d;
-  if (!check_output(r) || !add_inputs(r, n) || !choose_layers(r, n) || !choose_quantity(r, n) || !choose_heads(r, n) ||
-      !open_device(n, r->device, &d))
+  if (!check_output(r) || !check_colours(r) || !add_inputs(r, n) || !choose_layers(r, n) || !choose_quantity(r, n) ||
+      !choose_heads(r, n) || !open_device(n, r->device, &d))
     return false;
   bool good = !n->d || run_layers(n);
   good = good && show(n, r);
@@ -263,6 +272,7 @@ int verb_draw(int argc, char **argv)
   draw_request r;
   network n = {0};
   int status = draw_request_take(argc, argv, &r);
+  n.operators = r.format == DRAW_TEXT || r.format == DRAW_HTML;
   if (status < 0) status = draw(&r, &n) ? EXIT_DONE : EXIT_FAILED;
   network_free(&n);
   draw_request_free(&r);

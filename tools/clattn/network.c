@@ -90,7 +90,7 @@ void network_free(network *n)
   for (int i = 0; i < n->n_layers; i++) free_layer(&n->layers[i]);
   free(n->layers);
   network_map_free(n);
-  *n = (network){.d = n->d};
+  *n = (network){.d = n->d, .operators = n->operators};
 }
 
 /* The label `layer`. */

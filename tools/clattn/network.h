@@ -73,6 +73,7 @@ typedef struct network {
   int n_layers;
   device *d;               /* where blocks are computed; borrowed */
   struct network_map *map; /* what is kept there between them */
+  bool operators;          /* a layer that is run tells w_share of its heads, which takes time for large ones */
 } network;
 
 /* A part of a head's matrix. */

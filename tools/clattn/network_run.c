@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "network_layer.h"
+#include "operator_shares.h"
 
 /* `rows` x `width` numbers of each head of one entry of the batch, from row 0 on, as float32. */
 static float *take_heads(const st_tensor *t, int64_t batch, int64_t rows)
@@ -114,14 +115,24 @@ static bool take_results(network_layer *to, const layer *l, const st_file *resul
          check_numbers("lse", to->lse, to->heads, to->sq, 1, true, error);
 }
 
+static bool take_operators(network_layer *to, const layer *l, st_error *error)
+{
+  double *shares = malloc((size_t)l->hq * sizeof *shares);
+  const bool good = (shares || st_fail(error, "out of memory")) && operator_shares_take(l, shares, error);
+  for (int64_t h = 0; h < l->hq && good; h++) to->head[h].w_share = shares[h];
+  free(shares);
+  return good;
+}
+
 bool network_run_layer(network *n, int index, const layer *l, st_error *error)
 {
   pipeline_options options = {.path = CLATTN_PATH_AUTO};
   st_file results = {0};
   options.want[OUT_Q] = options.want[OUT_K] = options.want[OUT_V] = options.want[OUT_lse] = true;
   options.want[OUT_present_key] = options.want[OUT_present_value] = l->input[LAYER_past_key] != NULL;
-  const bool good =
-      pipeline_run(n->d, l, &options, &results, error) && take_results(&n->layers[index], l, &results, error);
+  const bool good = pipeline_run(n->d, l, &options, &results, error) &&
+                    take_results(&n->layers[index], l, &results, error) &&
+                    (!n->operators || !operator_shares_are(l) || take_operators(&n->layers[index], l, error));
   st_free(&results);
   device_release(n->d);
   return good;

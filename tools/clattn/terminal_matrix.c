@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "colours.h"
 #include "terminal_view.h"
 
 enum {
@@ -19,6 +20,7 @@ typedef struct matrix_text {
   int64_t tile_rows, tile_keys, rows, keys;
   int cell_columns, label_columns;
   bool tiles, both_ways; /* both_ways: numbers of either sign */
+  bool halves;           /* a character shows two rows, in two colours */
   float largest;         /* magnitude */
   float *cells;
 } matrix_text;
@@ -42,9 +44,11 @@ static void lay_out(const head_view *v, bool small, matrix_text *m)
     room = small && v->t->here ? SMALL : small ? SMALL / 2 : (v->t->columns - m->label_columns) / m->cell_columns;
     const int64_t lines = !v->t->here ? room : small ? SMALL / 2 : TILE_LINES;
     m->tile_keys = tiles_of(l->sk, room);
+    m->halves = v->t->ink != INK_NONE && v->t->blocks;
+    const int64_t rows = m->halves ? 2 * lines : lines;
     /* A character is twice as high as wide. */
-    m->tile_rows = m->tile_keys * (v->t->here ? 2 : 1);
-    if (tiles_of(l->sq, m->tile_rows) > lines) m->tile_rows = tiles_of(l->sq, lines);
+    m->tile_rows = m->tile_keys * (v->t->here && !m->halves ? 2 : 1);
+    if (tiles_of(l->sq, m->tile_rows) > rows) m->tile_rows = tiles_of(l->sq, rows);
   }
   m->rows = tiles_of(l->sq, m->tile_rows);
   m->keys = tiles_of(l->sk, m->tile_keys);
@@ -113,16 +117,97 @@ static void print_shade(const head_view *v, const matrix_text *m, float cell)
   if (m->cell_columns == 2) fputs(cell < 0.0f && step ? "-" : steps[step], stdout);
 }
 
+/* ---- colours ---- */
+
+enum { FOREGROUND = 38, GROUND = 48, CUBE = 6 };
+
+/* Of a cube of 6 x 6 x 6 colours: its levels are 0, 95, 135, ... 255. */
+static int cube_level(uint8_t x) { return x < 48 ? 0 : x < 115 ? 1 : (x - 35) / 40; }
+
+static void set_colour(const terminal *t, int where, colour c)
+{
+  if (t->ink == INK_TRUE)
+    printf("\033[%d;2;%d;%d;%dm", where, c.r, c.g, c.b);
+  else
+    printf("\033[%d;5;%dm", where, 16 + (cube_level(c.r) * CUBE + cube_level(c.g)) * CUBE + cube_level(c.b));
+}
+
+static void reset_colours(void) { fputs("\033[0m", stdout); }
+
+static bool is_shown(const matrix_text *m, float cell) { return isfinite(cell) && (cell != 0.0f || m->both_ways); }
+
+static colour colour_of(const head_view *v, const matrix_text *m, float cell)
+{
+  const colour_family *family = colour_family_find(v->options->colours);
+  const double share = m->largest > 0.0f ? (double)(cell / m->largest) : 0.0;
+  return m->both_ways ? colour_diverging(family, v->options->dark, share)
+                      : colour_sequential(family, v->options->dark, share);
+}
+
+/* One above the other; what is not attended keeps the terminal's own ground. */
+static void print_halves(const head_view *v, const matrix_text *m, float upper, float lower)
+{
+  const bool both = is_shown(m, upper) && is_shown(m, lower);
+  if (!is_shown(m, upper) && !is_shown(m, lower)) {
+    putchar(' ');
+    return;
+  }
+  set_colour(v->t, FOREGROUND, colour_of(v, m, is_shown(m, upper) ? upper : lower));
+  if (both) set_colour(v->t, GROUND, colour_of(v, m, lower));
+  fputs(is_shown(m, upper) ? "\xE2\x96\x80" : "\xE2\x96\x84", stdout);
+  reset_colours();
+}
+
+static void print_ground(const head_view *v, const matrix_text *m, float cell)
+{
+  if (is_shown(m, cell)) set_colour(v->t, GROUND, colour_of(v, m, cell));
+  printf("%*s", m->cell_columns, "");
+  if (is_shown(m, cell)) reset_colours();
+}
+
+static void print_cell(const head_view *v, const matrix_text *m, int64_t row, int64_t key)
+{
+  const float cell = m->cells[row * m->keys + key];
+  if (!v->t->here)
+    print_number(m, cell);
+  else if (m->halves)
+    print_halves(v, m, cell, row + 1 < m->rows ? m->cells[(row + 1) * m->keys + key] : -INFINITY);
+  else if (v->t->ink != INK_NONE)
+    print_ground(v, m, cell);
+  else
+    print_shade(v, m, cell);
+}
+
+/* ---- what the cells mean ---- */
+
+static void print_scale(const head_view *v, const matrix_text *m)
+{
+  enum { STEPS = 10 };
+  const bool ink = v->t->ink != INK_NONE, from_below = ink && m->both_ways;
+  printf("%*s", m->label_columns, "");
+  if (from_below)
+    printf("%.3g ", -(double)m->largest);
+  else
+    fputs("0 ", stdout);
+  for (int step = from_below ? -STEPS : 1; step <= STEPS; step++)
+    if (ink)
+      print_ground(v, m, m->largest * (float)step / STEPS);
+    else
+      print_shade(v, m, m->largest * (float)step / STEPS);
+  printf(" %.3g", (double)m->largest);
+  if (!ink && m->both_ways) fputs(m->cell_columns == 2 ? ", \"-\" beside it below 0" : ", of either sign", stdout);
+  putchar('\n');
+}
+
 static void print_legend(const head_view *v, const matrix_text *m)
 {
   if (m->tiles)
     printf("%*seach %s is the %s of %" PRId64 " x %" PRId64 " tokens\n", m->label_columns, "",
-           v->t->here ? "character" : "number", m->both_ways ? "mean" : "largest", m->tile_rows, m->tile_keys);
-  if (!v->t->here) return;
-  printf("%*s0 ", m->label_columns, "");
-  for (int step = 1; step <= 10; step++) print_shade(v, m, m->largest * (float)step / 10.0f);
-  printf(" %.3g%s%s\n", (double)m->largest, m->both_ways && m->cell_columns == 2 ? ", \"-\" beside it below 0" : "",
-         m->both_ways && m->cell_columns == 1 ? ", of either sign" : "");
+           m->halves    ? "half of a character"
+           : v->t->here ? "character"
+                        : "number",
+           m->both_ways ? "mean" : "largest", m->tile_rows, m->tile_keys);
+  if (v->t->here) print_scale(v, m);
 }
 
 bool terminal_matrix(const head_view *v, bool small, st_error *error)
@@ -132,13 +217,9 @@ bool terminal_matrix(const head_view *v, bool small, st_error *error)
   const bool good = take_cells(v, &m, error);
   if (good) {
     print_header(v, &m);
-    for (int64_t i = 0; i < m.rows; i++) {
+    for (int64_t i = 0; i < m.rows; i += m.halves ? 2 : 1) {
       print_label(v, &m, i);
-      for (int64_t j = 0; j < m.keys; j++)
-        if (v->t->here)
-          print_shade(v, &m, m.cells[i * m.keys + j]);
-        else
-          print_number(&m, m.cells[i * m.keys + j]);
+      for (int64_t j = 0; j < m.keys; j++) print_cell(v, &m, i, j);
       putchar('\n');
     }
     print_legend(v, &m);
