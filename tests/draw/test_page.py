@@ -308,6 +308,12 @@ class Hands(PageCase):
         self.browser.find("#token [data-query='6']").click()
         self.assertEqual(self.state("pinned"), {"query": 6, "key": 6})
 
+    def test_pinned_by_the_command(self):
+        self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--pin", "12", "--view", "network")
+        self.assertEqual(self.state("pinned"), {"query": 12, "key": 12})
+        self.assertIn("“ too” token 12 pinned", self.browser.find("#token").text)
+        self.assertEqual((self.state("layer"), self.state("head")), (0, 8))  # whose tokens attend single others the most
+
     def test_sliders(self):
         self.elephant(view="network", head=8)
         p = [[self.exact("P", 8, i, j) for j in range(13)] for i in range(13)]

@@ -377,6 +377,10 @@ static void put_options(text_buffer *p, const draw_options *o, const char *title
   page_put_string(p, network_quantity_text(o->quantity));
   text_format(p, ",\"top\":%" PRId64 ",\"threshold\":", o->top);
   page_put_number(p, o->threshold);
+  if (o->pinned)
+    text_format(p, ",\"pin\":%" PRId64, o->pin);
+  else
+    text_put(p, ",\"pin\":null");
   text_format(p, ",\"dark\":%s,\"sharpest\":%s,\n", o->dark ? "true" : "false", o->sharpest ? "true" : "false");
 }
 

@@ -14,7 +14,7 @@
     top: Math.min(Math.max(data.top, 0), 16),
     threshold: Math.max(data.threshold, 0),
     cursor: null, // what the pointer or the arrows are at: a cell { query, key }, in the network a token
-    pinned: null, // a token, as source.js has them
+    pinned: data.pin === null ? null : page.tokenOfQuery(0, data.pin), // a token, as source.js has them
   };
 
   const painters = [];
