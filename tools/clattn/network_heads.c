@@ -1,6 +1,5 @@
 /* What is known of a head at a glance. */
 #include <math.h>
-#include <stdlib.h>
 
 #include "asymmetry.h"
 #include "network.h"
@@ -79,6 +78,7 @@ static void keep_pair(network_head *out, network_pair pair)
 
 static void report_pairs(const float *p, int64_t s, network_head *out)
 {
+  out->n_pairs = 0;
   for (int64_t i = 0; i < s; i++)
     for (int64_t j = 0; j < s; j++) {
       const double weight = (double)p[i * s + j], back = (double)p[j * s + i];
@@ -93,75 +93,71 @@ static clattn_host_binding binding(clattn_slot slot, float *numbers, int64_t cou
   return (clattn_host_binding){.slot = (int32_t)slot, .data = numbers, .bytes = (size_t)count * sizeof *numbers};
 }
 
-/* The layer's attention, and the arrays on the host. */
-static uint32_t describe(const network_layer *l, clattn_attention_desc *desc, clattn_host_binding bindings[4])
+/* The head's attention, and its arrays on the host. */
+static uint32_t describe(const network_layer *l, int64_t head, clattn_attention_desc *desc,
+                         clattn_host_binding bindings[4])
 {
+  const int64_t key_head = head / (l->heads / l->key_heads);
   uint32_t count = 3;
   desc->flags = CLATTN_QUERY_OFFSET | (l->causal ? CLATTN_CAUSAL : 0u);
   desc->query_offset = l->offset;
-  desc->q = clattn_bhsd(CLATTN_F32, 1, l->heads, l->sq, l->dk);
-  desc->k = clattn_bhsd(CLATTN_F32, 1, l->key_heads, l->sk, l->dk);
-  desc->lse = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, l->heads, l->sq});
+  desc->q = clattn_bhsd(CLATTN_F32, 1, 1, l->sq, l->dk);
+  desc->k = clattn_bhsd(CLATTN_F32, 1, 1, l->sk, l->dk);
+  desc->lse = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, 1, l->sq});
   desc->scale = l->scale;
   desc->softcap = l->softcap;
   desc->window_left = l->window_left, desc->window_right = l->window_right;
-  bindings[0] = binding(CLATTN_Q, l->q, l->heads * l->sq * l->dk);
-  bindings[1] = binding(CLATTN_K, l->k, l->key_heads * l->sk * l->dk);
-  bindings[2] = binding(CLATTN_LSE, l->lse, l->heads * l->sq);
+  bindings[0] = binding(CLATTN_Q, l->q + head * l->sq * l->dk, l->sq * l->dk);
+  bindings[1] = binding(CLATTN_K, l->k + key_head * l->sk * l->dk, l->sk * l->dk);
+  bindings[2] = binding(CLATTN_LSE, l->lse + head * l->sq, l->sq);
   if (l->mask) {
-    desc->mask = clattn_dense(CLATTN_F32, 4, (int64_t[]){1, l->mask_heads, l->mask_rows, l->sk});
-    bindings[count++] = binding(CLATTN_MASK, l->mask, l->mask_heads * l->mask_rows * l->sk);
+    const int64_t cells = l->mask_rows * l->sk, first = l->mask_heads > 1 ? head * cells : 0;
+    desc->mask = clattn_dense(CLATTN_F32, 2, (int64_t[]){l->mask_rows, l->sk});
+    bindings[count++] = binding(CLATTN_MASK, l->mask + first, cells);
   }
   return count;
 }
 
-static void take_report(const clattn_network_head *from, const clattn_network_pair *pairs, network_head *out)
-{
-  out->a_share = from->antisymmetric_share;
-  out->entropy_mean = from->entropy_mean;
-  out->entropy_least = from->entropy_min, out->entropy_most = from->entropy_max;
-  out->first_share = from->first_share;
-  out->n_pairs = (int)from->pairs;
-  for (int i = 0; i < out->n_pairs; i++)
-    out->pairs[i] = (network_pair){pairs[i].from, pairs[i].to, pairs[i].weight, pairs[i].back};
-}
-
-static bool report_run(network *n, network_layer *l, st_error *error)
+static bool report_run(network *n, const network_layer *l, int64_t head, network_head *out, st_error *error)
 {
   clattn_attention_desc attention = CLATTN_ATTENTION_DESC_INIT;
   clattn_network_desc desc = CLATTN_NETWORK_DESC_INIT;
+  clattn_network_head found = CLATTN_NETWORK_HEAD_INIT;
+  clattn_network_pair pairs[NETWORK_PAIRS];
   clattn_host_binding bindings[4];
-  const uint32_t count = describe(l, &attention, bindings);
-  const bool pairs = l->one_sequence && l->sq == l->sk;
-  clattn_network_head *heads = calloc((size_t)l->heads, sizeof *heads);
-  clattn_network_pair *found = calloc((size_t)(l->heads * NETWORK_PAIRS), sizeof *found);
-  bool good = (heads && found) || st_fail(error, "out of memory");
-  if (good) {
-    heads[0] = (clattn_network_head)CLATTN_NETWORK_HEAD_INIT;
-    desc.attention = &attention;
-    desc.n_pairs = pairs ? NETWORK_PAIRS : 0;
-    desc.pairs = pairs ? found : NULL;
-    good = clattn_network_report(n->d->context, &desc, bindings, count, heads, &n->d->report) == CLATTN_OK ||
-           st_fail(error, "report: %.400s", n->d->report.message);
-  }
-  for (int64_t h = 0; h < l->heads && good; h++) take_report(&heads[h], found + h * NETWORK_PAIRS, &l->head[h]);
-  free(heads);
-  free(found);
-  return good;
+  const uint32_t count = describe(l, head, &attention, bindings);
+  const bool square = l->one_sequence && l->sq == l->sk;
+  desc.attention = &attention;
+  desc.n_pairs = square ? NETWORK_PAIRS : 0;
+  desc.pairs = square ? pairs : NULL;
+  if (clattn_network_report(n->d->context, &desc, bindings, count, &found, &n->d->report) != CLATTN_OK)
+    return st_fail(error, "report: %.400s", n->d->report.message);
+  out->a_share = found.antisymmetric_share;
+  out->entropy_mean = found.entropy_mean;
+  out->entropy_least = found.entropy_min, out->entropy_most = found.entropy_max;
+  out->first_share = found.first_share;
+  out->n_pairs = (int)found.pairs;
+  for (int i = 0; i < out->n_pairs; i++)
+    out->pairs[i] = (network_pair){pairs[i].from, pairs[i].to, pairs[i].weight, pairs[i].back};
+  return true;
+}
+
+bool network_report_head(network *n, int layer, int64_t head, st_error *error)
+{
+  const network_layer *l = &n->layers[layer];
+  network_head *out = &n->layers[layer].head[head];
+  if (!l->bare && !report_run(n, l, head, out, error)) return false;
+  if (network_can_show(l, NETWORK_P) && !report_rows(n, layer, head, out, error)) return false;
+  if (!l->bare || l->sq != l->sk) return true;
+  const float *matrix = l->bare + head * l->sq * l->sk;
+  if (l->bare_is == NETWORK_P) report_pairs(matrix, l->sq, out);
+  if (l->bare_is == NETWORK_A) out->a_share = asymmetry_share(matrix, l->sq);
+  return true;
 }
 
 bool network_report(network *n, int layer, st_error *error)
 {
-  network_layer *l = &n->layers[layer];
-  const bool square = l->sq == l->sk;
-  if (!l->bare && !report_run(n, l, error)) return false;
-  for (int64_t h = 0; h < l->heads; h++) {
-    network_head *out = &l->head[h];
-    if (network_can_show(l, NETWORK_P) && !report_rows(n, layer, h, out, error)) return false;
-    if (!l->bare || !square) continue;
-    const float *matrix = l->bare + h * l->sq * l->sk;
-    if (l->bare_is == NETWORK_P) report_pairs(matrix, l->sq, out);
-    if (l->bare_is == NETWORK_A) out->a_share = asymmetry_share(matrix, l->sq);
-  }
+  for (int64_t h = 0; h < n->layers[layer].heads; h++)
+    if (!network_report_head(n, layer, h, error)) return false;
   return true;
 }
