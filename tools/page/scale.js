@@ -56,12 +56,12 @@
     return canvas;
   };
 
-  // Four digits, so that what is read is within 1e-3 of what is meant.
+  // Four decimals, and three digits at least: what is read is within 1e-3 of what is meant.
   page.number = (x) => {
     if (Number.isNaN(x)) return "none";
     if (!Number.isFinite(x)) return x < 0 ? "−∞" : "∞";
     const size = Math.abs(x);
-    const text = size === 0 ? "0" : size < 0.00005 ? x.toExponential(1) : size < 10 ? x.toFixed(4) : x.toPrecision(5);
+    const text = size === 0 ? "0" : size < 0.01 ? x.toPrecision(3) : size < 10 ? x.toFixed(4) : x.toPrecision(5);
     return text.replace("-", "−");
   };
   page.shortNumber = (x) => {
