@@ -206,9 +206,28 @@ class Halves(PageCase):
 
     def test_one_head_of_many(self):
         layer = page_inputs.Layer(14, heads=4, key_heads=4, sk=40, sq=40)
-        row = layer.row(layer.q, 3, 17)
         at = (3 * 40 + 17) * layer.dk
-        layer.q[at:at + layer.dk] = [x * 60 for x in row]
+        layer.q[at:at + layer.dk] = [x * 60 for x in layer.row(layer.q, 3, 17)]
+        self.check(layer, "f")
+
+    def test_a_query_beside_a_larger_one(self):
+        layer = page_inputs.Layer(16, heads=1, key_heads=1)
+        layer.k[1::layer.dk] = [0.0] * layer.sk
+        layer.q[:layer.dk] = [0.0, 4096.0] + [0.0] * (layer.dk - 2)
+        at = 5 * layer.dk
+        layer.q[at:at + layer.dk] = [x * 60 for x in layer.row(layer.q, 0, 5)]
+        self.check(layer, "f")
+
+    def test_a_score_that_nothing_weighs(self):
+        """Far off, since large products cancel, where no weight tells of it: in what comes later."""
+        layer = page_inputs.Layer(17, heads=1, key_heads=1, causal=True)
+        layer.q[:2] = [100.03, 99.98]
+        layer.k[11 * layer.dk:11 * layer.dk + 2] = [30.01, -30.04]
+        for x in (layer.q, layer.k):
+            x[:] = struct.unpack(f"<{len(x)}f", struct.pack(f"<{len(x)}f", *x))
+        for at in range(layer.dk, 11 * layer.dk, layer.dk):  # nobody else has these channels
+            layer.q[at:at + 2] = layer.k[at:at + 2] = [0.0, 0.0]
+        layer.k[:2] = layer.q[11 * layer.dk:11 * layer.dk + 2] = [0.0, 0.0]
         self.check(layer, "f")
 
 
