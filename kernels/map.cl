@@ -6,8 +6,7 @@
  * what rounding took from it, its maximum. Both outputs are written once, where a tile ends.
  *
  * Not attended (s = -inf): t = 0; of scores nothing in a sum, and -inf where a tile has nothing else. A row whose lse is
- * -inf: t = 0. Sums: blocks of BLOCK_VECTORS vectors, added up with what rounding took (Knuth's sum of two numbers), so
- * that a tile's size does not matter.
+ * -inf: t = 0. A sum is two numbers, itself and what rounding took from it, so that a tile's size does not matter.
  *
  * Not pooled: a work-group takes CA_MAP_CHUNK keys of a row. Pooled: down * across work-items share a tile, that is all of
  * a group or one; each tile has one owner, lanes and work-items are joined in a fixed order. Tiles and chunks are taken
@@ -16,7 +15,7 @@
  *   P_LANES   numbers of a vector, 4, 8 or 16 floats of a CPU; 1: none
  *   P_DOUBLE  1: computes in double, P_LANES is 1; 0: in float
  * Local memory: 3 P_WG numbers. Barriers where work-items share tiles, the same for the whole group.
- * Source: kernels/README.md, the stage map; Knuth, The Art of Computer Programming 2, 4.2.2. */
+ * Source: sums of two numbers and their errors, Knuth, The Art of Computer Programming 2, 4.2.2, and Dekker 1971. */
 #include "ca_shared.h"
 #include "lib/index.clh"
 #include "lib/tile_io.clh"
@@ -36,17 +35,14 @@ typedef ca_real vec_anywhere;
 #define CA_WHOLE_VECTORS
 #endif
 
-#define BLOCK_VECTORS 16
-
 typedef union lanes {
   vec all;
   ca_real at[P_LANES];
 } lanes;
 
-/* Sums and maxima by lanes; `held` vectors are in `block`. */
+/* Sums and maxima by lanes; a sum is `sum` and what rounding took from it, `lost`. */
 typedef struct tally {
-  vec block, sum, lost, top;
-  int held;
+  vec sum, lost, top;
 } tally;
 
 typedef struct total {
@@ -142,20 +138,15 @@ CA_APART void map_chunk(const ca_map_args *args, __global const uchar *work, __g
 /* The larger one; once a NaN, always a NaN. */
 CA_WITHIN vec raise(vec top, vec x) { return x > top || x != x ? x : top; }
 
-/* sum + x = the new sum + what it has lost, exactly. */
+/* sum + lost + x = the new sum + what it has lost, to twice the digits of either: the first line's error is exact, and the
+ * last two put what has gathered in `lost` where it belongs. An infinite sum loses nothing. */
 #define ADD_EXACTLY(type, sum, lost, x)                                                                                \
   {                                                                                                                    \
     const type whole = (sum) + (x), back = whole - (sum);                                                              \
-    (lost) += ((sum) - (whole - back)) + ((x) - back);                                                                 \
-    (sum) = whole;                                                                                                     \
+    const type gone = (lost) + (((sum) - (whole - back)) + ((x) - back)), small = gone == gone ? gone : (type)(0);     \
+    (sum) = whole + small;                                                                                             \
+    (lost) = small - ((sum) - whole);                                                                                  \
   }
-
-CA_WITHIN void flush(tally *a)
-{
-  ADD_EXACTLY(vec, a->sum, a->lost, a->block)
-  a->block = (vec)(0);
-  a->held = 0;
-}
 
 CA_WITHIN void take(tally *a, int quantity, vec t, int n)
 {
@@ -171,29 +162,28 @@ CA_WITHIN void take(tally *a, int quantity, vec t, int n)
     term = sum.all;
     t = top.all;
   }
-  a->block += term;
+  ADD_EXACTLY(vec, a->sum, a->lost, term)
   a->top = raise(a->top, t);
-  if (++a->held == BLOCK_VECTORS) flush(a);
 }
 
 /* b after a. */
 static total join(total a, total b)
 {
   ADD_EXACTLY(ca_real, a.sum, a.lost, b.sum)
-  a.lost += b.lost;
+  ADD_EXACTLY(ca_real, a.sum, a.lost, b.lost)
   a.top = b.top > a.top || b.top != b.top ? b.top : a.top;
   return a;
 }
 
-static total lanes_joined(tally *a)
+/* Of the first n lanes. */
+static total lanes_joined(const tally *a, int n)
 {
-  flush(a);
   lanes sum, lost, top;
   sum.all = a->sum;
   lost.all = a->lost;
   top.all = a->top;
   total all = {sum.at[0], lost.at[0], top.at[0]};
-  for (int i = 1; i < P_LANES; i++) all = join(all, (total){sum.at[i], lost.at[i], top.at[i]});
+  for (int i = 1; i < min(n, P_LANES); i++) all = join(all, (total){sum.at[i], lost.at[i], top.at[i]});
   return all;
 }
 
@@ -206,7 +196,7 @@ CA_APART total tile_part(const ca_map_args *args, __global const uchar *work, __
   const int end_row = (int)min((long)(tile_row + 1) * args->tile_rows - args->row, (long)args->rows);
   const int first_key = tile_key * args->tile_keys;
   const int end_key = (int)min((long)first_key + args->tile_keys, (long)args->keys);
-  tally a = {(vec)(0), (vec)(0), (vec)(0), (vec)(-INFINITY), 0};
+  tally a = {(vec)(0), (vec)(0), (vec)(-INFINITY)};
   for (int r = first_row + down; r < end_row; r += args->down) {
     const ca_real l = row_lse(args, lse, b, r);
     __global const ca_real *scores = row_scores(args, work, b, r);
@@ -216,7 +206,7 @@ CA_APART total tile_part(const ca_map_args *args, __global const uchar *work, __
       take(&a, args->quantity, show(args->quantity, s, l, weights_load(args, weight, b, j, n)), n);
     }
   }
-  return lanes_joined(&a);
+  return lanes_joined(&a, end_key - first_key);
 }
 
 /* What the tile had before, and what becomes of it. */

@@ -1,4 +1,5 @@
 /* The launch that follows the score stage of every family where a map is made (kernels/map.cl). */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "arith.h"
@@ -42,7 +43,8 @@ static bool loops_fit(const ca_question *question, int64_t group_size, int lanes
       map->tile_rows < question->problem->attention.sq ? map->tile_rows : question->problem->attention.sq;
   const int64_t turns = ca_divide_up(rows, down) * (1 + ca_divide_up(map->tile_keys, across * lanes));
   if (turns > MOST_TURNS)
-    return ca_refuse(reason, "tiles are too large: this driver ends a work-item's loops after 65535 turns");
+    return ca_refuse(reason, "tiles of %" PRId64 " x %" PRId64 " are too large: this driver ends a work-item's loops",
+                     map->tile_rows, map->tile_keys);
   return true;
 }
 
@@ -71,7 +73,10 @@ bool ca_plan_map(const ca_question *question, ca_choice *choice, char reason[CA_
   if (!steps_fit(problem, reason) || !loops_fit(question, (int64_t)size, lanes, reason) ||
       !ca_plan_fits(facts, size, local, reason))
     return false;
-  if (ca_map_steps(problem) == 0) return true;
+  if (ca_map_steps(problem) == 0) {
+    choice->n_launches = 0;
+    return true;
+  }
   if (!ca_plan_workspace(question, problem->map.carry + a->b * a->sq * a->sk, choice, reason)) return false;
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_map, "map.cl", "map",
                                      ca_plan_groups(facts, items_of(problem, (int64_t)size), size), size, local);

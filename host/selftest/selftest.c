@@ -18,7 +18,7 @@ typedef struct selftest {
 
 static const ca_trial_table *const tables[] = {&ca_attention_trials, &ca_scores_trials,     &ca_softmax_trials,
                                                &ca_values_trials,    &ca_projection_trials, &ca_merge_trials,
-                                               &ca_extend_trials};
+                                               &ca_extend_trials,    &ca_map_trials};
 enum { TABLE_COUNT = sizeof tables / sizeof tables[0] };
 
 /* Notes a kind once; true if it is news. */

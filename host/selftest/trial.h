@@ -46,7 +46,7 @@ typedef struct ca_trial_table {
 } ca_trial_table;
 
 extern const ca_trial_table ca_attention_trials, ca_scores_trials, ca_extend_trials, ca_softmax_trials,
-    ca_values_trials, ca_projection_trials, ca_merge_trials;
+    ca_values_trials, ca_projection_trials, ca_merge_trials, ca_map_trials;
 
 /* Adds to the text. */
 void ca_trial_say(ca_trial *trial, const char *format, ...) CA_PRINTF(2, 3);

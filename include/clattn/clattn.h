@@ -211,7 +211,7 @@ CLATTN_API void clattn_weights_destroy(clattn_weights *weights); /* NULL is allo
  * against sums in double, and calls `row` (may be NULL) for each. A variant that computes wrongly or fails is taken out
  * of selection on this device, in this context at once and in later ones through the program cache, until a selftest
  * finds it right; *wrong (may be NULL) receives how many there are, the report's detail names them, and so does each
- * plan's selection. Extended keys and values that come out wrong are refused.
+ * plan's selection. Extended keys and values that come out wrong are refused, and so are maps.
  * @thread any; plans of the same context may be made meanwhile @since 0.1 */
 CLATTN_API clattn_status clattn_selftest(clattn_context *context, clattn_selftest_fn row, void *user, uint32_t *wrong,
                                          clattn_report *report);

@@ -378,9 +378,9 @@ typedef struct clattn_host_binding {
 
 /* What a selftest found of one variant on one small problem. Texts live as long as the call of the function. */
 typedef struct clattn_selftest_row {
-  const char *variant;  /* id; "extend": the extended keys and values, which every variant has made alike */
-  const char *kind;     /* what is taken out of selection where this is wrong: the id without the problem's sizes */
-  const char *problem;  /* "b=1,hq=2,...": as the command takes it, and in words what that cannot say */
+  const char *variant; /* id; "extend": the extended keys and values, "map": maps, which every variant has made alike */
+  const char *kind;    /* what is taken out of selection where this is wrong: the id without the problem's sizes */
+  const char *problem; /* "b=1,hq=2,...": as the command takes it, and in words what that cannot say */
   clattn_status status; /* CLATTN_OK: it ran; CLATTN_UNSUPPORTED: refused, with the reason; else it failed */
   int32_t right;        /* 1: it ran, and the results are within the accuracy that is promised */
   double error;         /* the largest error, as a share of what is allowed */

@@ -18,8 +18,15 @@ static const char few_tiles[] = "work_group_size = 64";
 
 /* Each operation, and the kinds of types, are among what was found right. */
 static const char *const must_be_right[] = {
-    "reference_attention_f32", "reference_staged_f16", "reference_scores_bf16",       "reference_softmax_f32",
-    "reference_values_f16",    "reference_merge_f32",  "reference_projection_f32f16", "extend",
+    "reference_attention_f32",
+    "reference_staged_f16",
+    "reference_scores_bf16",
+    "reference_softmax_f32",
+    "reference_values_f16",
+    "reference_merge_f32",
+    "reference_projection_f32f16",
+    "extend",
+    "map",
 };
 enum { MUST_BE_RIGHT = sizeof must_be_right / sizeof must_be_right[0] };
 
@@ -154,7 +161,7 @@ static void a_wrong_variant_is_taken_out(void **state)
 
 typedef struct verdicts {
   const char *const *wrong; /* beginnings of the kinds that are to be wrong */
-  int count[9];
+  int count[10];
 } verdicts;
 
 static void expect_wrong(const clattn_selftest_row *row, void *user)
@@ -185,6 +192,20 @@ static clattn_status plan_small_scores(clattn_context *context, const char *vari
   return status;
 }
 
+static clattn_status plan_small_map(clattn_context *context, clattn_report *report)
+{
+  small_problem small;
+  clattn_plan *plan = NULL;
+  clattn_map_desc desc = CLATTN_MAP_DESC_INIT;
+  small_make(&small, 1);
+  small.desc.lse = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, SMALL_HQ, SMALL_SQ});
+  desc.attention = &small.desc;
+  desc.map = clattn_bhsd(CLATTN_F32, 1, SMALL_HQ, SMALL_SQ, SMALL_SK);
+  const clattn_status status = clattn_plan_map(context, &desc, &plan, report);
+  clattn_plan_destroy(plan);
+  return status;
+}
+
 /* Where the families for CPUs run: only they make Q, K and V in one launch. Asked of a context of sound kernels: one of
  * planted kernels remembers an earlier run's verdict. */
 static bool has_fused_parts(clattn_context *context)
@@ -201,15 +222,23 @@ static bool has_fused_parts(clattn_context *context)
   return status == CLATTN_OK;
 }
 
-/* Faults of six operations in one copy: each is found, and nothing else is blamed. Another variant then takes the
+/* Faults of seven operations in one copy: each is found, and nothing else is blamed. Another variant then takes the
  * problem, whatever it is worth in speed. */
 static void each_operation_is_judged(void **state)
 {
   const device_under_test *d = *state;
   static const char kernels[] = CLATTN_TEST_SCRATCH "/selftest-stages";
-  static const char *const wrong[] = {
-      "tiled_projection", "tiled_softmax",     "tiled_values",      "tiled_staged",      "reference_scores",
-      "reference_staged", "skinny_projection", "vector_projection", "packed_projection", NULL};
+  static const char *const wrong[] = {"tiled_projection",
+                                      "tiled_softmax",
+                                      "tiled_values",
+                                      "tiled_staged",
+                                      "reference_scores",
+                                      "reference_staged",
+                                      "skinny_projection",
+                                      "vector_projection",
+                                      "packed_projection",
+                                      "map",
+                                      NULL};
   verdicts found = {.wrong = wrong};
   char selection[4096];
   uint32_t kinds = 0;
@@ -220,6 +249,7 @@ static void each_operation_is_judged(void **state)
   planted_edit(kernels, "tiled_stages.cl", "log(sum)", "log(sum) + 0.01f");
   planted_edit(kernels, "reference.cl", "const ca_real scaled = ", "const ca_real scaled = (ca_real)1.001 * ");
   planted_edit(kernels, "lib/parts.clh", "args->h = other->h;", "args->h = other->h - 1;");
+  planted_edit(kernels, "map.cl", "b * args->key_weight.stride[0]", "0 * args->key_weight.stride[0]");
   clattn_context *context = open_with(d, kernels, few_tiles);
   const bool fused = has_fused_parts(d->context);
   assert_status(CLATTN_OK, clattn_selftest(context, expect_wrong, &found, &kinds, &report), &report);
@@ -233,6 +263,8 @@ static void each_operation_is_judged(void **state)
     assert_holds(selection, "reference_scores_f32 computed wrongly in the selftest of this device");
   assert_status(CLATTN_UNSUPPORTED, plan_small_scores(context, "reference_scores", selection, &report), &report);
   assert_says(&report, "reference_scores_f32", "computed wrongly in the selftest of this device");
+  assert_status(CLATTN_UNSUPPORTED, plan_small_map(context, &report), &report);
+  assert_says(&report, "maps were wrong in the selftest of this device");
   clattn_context_destroy(context);
 }
 

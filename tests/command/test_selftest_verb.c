@@ -68,6 +68,7 @@ static void test_right_kernels(void **state)
   limit_groups(32);
   spawned run = SPAWN(true, "selftest", "--json");
   assert_spawned(&run, 0, "\"extend\"", NULL);
+  assert_holds(run.out, "\"map\"");
   for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
     snprintf(kind, sizeof kind, "\"reference_%s_f32\"", operations[i]);
     assert_holds(run.out, kind);

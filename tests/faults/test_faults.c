@@ -75,7 +75,8 @@ static float x[TOKENS * CHANNELS], w[ROWS * CHANNELS];
 
 /* Made before any fault: what the scenarios work on. */
 static device_under_test dut;
-static clattn_plan *staged, *fused, *idle;
+static clattn_plan *staged, *fused, *idle, *map_plan;
+static cl_mem map_buffer;
 static clattn_binding bound[SMALL_BINDINGS];
 
 /* What a scenario did under a fault. */
@@ -194,6 +195,29 @@ static void act_qkv(attempt *a)
   clattn_plan_destroy(plan);
 }
 
+/* The small problem's scores as a map, planned and run: a step a head. */
+static void act_map(attempt *a)
+{
+  clattn_plan *plan = NULL;
+  clattn_map_desc desc = CLATTN_MAP_DESC_INIT;
+  static float map[SMALL_HQ * SMALL_SQ * SMALL_SK];
+  desc.attention = &small.desc;
+  desc.quantity = CLATTN_QUANTITY_SCALED;
+  desc.map = clattn_bhsd(CLATTN_F32, 1, SMALL_HQ, SMALL_SQ, SMALL_SK);
+  a->status = clattn_plan_map(dut.context, &desc, &plan, &a->report);
+  a->wrong = (a->status == CLATTN_OK) != (plan != NULL);
+  const clattn_host_binding b[3] = {{.slot = CLATTN_Q, .data = small.q, .bytes = sizeof small.q},
+                                    {.slot = CLATTN_K, .data = small.k, .bytes = sizeof small.k},
+                                    {.slot = CLATTN_MAP, .data = map, .bytes = sizeof map}};
+  memset(map, 0, sizeof map);
+  if (plan) a->status = clattn_run_host(plan, b, 3, &a->report);
+  float last = 0.0f; /* of the last head, query and key */
+  for (int d = 1; d <= SMALL_DK; d++) last += small.q[SMALL_Q - d] * small.k[SMALL_K - d];
+  const float error = map[SMALL_HQ * SMALL_SQ * SMALL_SK - 1] - last * 0.35355339f;
+  a->wrong = a->wrong || (a->status == CLATTN_OK && !(error < 1e-5f && error > -1e-5f));
+  clattn_plan_destroy(plan);
+}
+
 /* What a run of CLBlast waits for, and its buffers. */
 static cl_event ready;
 static clattn_binding clblast_bound[3];
@@ -240,6 +264,20 @@ static void act_enqueue_staged(attempt *a) { enqueue(staged, a); }
 static void act_enqueue_fused(attempt *a) { enqueue(fused, a); }
 static void act_enqueue_idle(attempt *a) { enqueue(idle, a); }
 
+/* Many launches, each after the one before, and an event at the end. */
+static void act_enqueue_map(attempt *a)
+{
+  const clattn_binding b[3] = {bound[0], bound[1], {.slot = CLATTN_MAP, .mem = map_buffer}};
+  a->status = clattn_enqueue(map_plan, dut.unordered, b, 3, 0, NULL, &a->done, &a->report);
+}
+
+static void look_at_map(attempt *a)
+{
+  assert_int_equal(a->done != NULL, a->status == CLATTN_OK);
+  if (a->done) assert_cl(clReleaseEvent(a->done));
+  assert_cl(clFinish(dut.unordered));
+}
+
 static void look_at_run(attempt *a)
 {
   assert_int_equal(a->done != NULL, a->status == CLATTN_OK);
@@ -274,6 +312,8 @@ static const scenario scenarios[] = {
     {.name = "plan_again", .act = act_plan_again, .look = look_at_nothing},
     {.name = "weights", .act = act_weights, .look = look_at_nothing},
     {.name = "qkv", .act = act_qkv, .look = look_at_nothing},
+    {.name = "map", .act = act_map, .look = look_at_nothing},
+    {.name = "enqueue_map", .act = act_enqueue_map, .look = look_at_map},
     {.name = "run_host_staged", .act = act_run_host_staged, .look = look_at_nothing},
     {.name = "run_host_fused", .act = act_run_host_fused, .look = look_at_nothing},
     {.name = "enqueue_staged", .act = act_enqueue_staged, .look = look_at_run},
@@ -504,6 +544,12 @@ static int setup(void **state)
   clattn_attention_desc without_queries = small.desc;
   without_queries.q.dim[2] = without_queries.y.dim[2] = 0;
   assert_status(CLATTN_OK, clattn_plan_attention(dut.context, &without_queries, &idle, &a.report), &a.report);
+  clattn_map_desc map = CLATTN_MAP_DESC_INIT;
+  map.attention = &small.desc;
+  map.quantity = CLATTN_QUANTITY_SCALED;
+  map.map = clattn_bhsd(CLATTN_F32, 1, SMALL_HQ, SMALL_SQ, SMALL_SK);
+  assert_status(CLATTN_OK, clattn_plan_map(dut.context, &map, &map_plan, &a.report), &a.report);
+  map_buffer = device_buffer(&dut, sizeof(float) * SMALL_HQ * SMALL_SQ * SMALL_SK, NULL);
   return 0;
 }
 
@@ -514,6 +560,8 @@ static int teardown(void **state)
   clattn_plan_destroy(staged);
   clattn_plan_destroy(fused);
   clattn_plan_destroy(idle);
+  clattn_plan_destroy(map_plan);
+  assert_cl(clReleaseMemObject(map_buffer));
   device_close(&dut);
   return 0;
 }

@@ -52,6 +52,20 @@ typedef struct oracle_values {
 } oracle_values;
 void oracle_values_run(const oracle_values *o);
 
+/* A map of scores: clattn_map_desc. `score` is s at the point asked for, [B,HQ,SQ,SK], lse what the map was given. */
+typedef struct oracle_map {
+  int64_t b, hq, hk, sq, sk;
+  const double *score, *lse; /* lse [B,HQ,SQ], or NULL for scores */
+  const double *weight;      /* [B,HK,SK] or NULL */
+  int quantity;              /* clattn_quantity */
+  int64_t head_first, heads, row_first, rows, key_first, keys, tile_rows, tile_keys;
+  const double *score_error; /* [B,HQ,SQ,SK]: what a score of the library may be off */
+
+  double *map, *map_max;         /* [B,heads,tiles,tiles] */
+  double *map_error, *max_error; /* of the same: what follows from the scores' errors, and 2e-6 of each term */
+} oracle_map;
+void oracle_map_run(const oracle_map *o);
+
 /* Projection with rotary embedding: ONNX RotaryEmbedding, opset 23. */
 typedef struct oracle_projection {
   int64_t b, s, e, h, d;

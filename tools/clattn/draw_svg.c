@@ -1,5 +1,6 @@
 /* The frame of a picture: what is drawn is gathered and held to the limits, a view draws it, and title, legend and
  * notes go around it. */
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -107,8 +108,7 @@ static bool gather(svg_picture *p)
   const draw_options *o = p->options;
   const int limit = o->view == DRAW_GRID ? SVG_MAX_THUMBNAILS : SVG_MAX_PANELS;
   int64_t count = 0;
-  if (!colour_family_find(o->colours))
-    return st_fail(p->error, "colours '%s': there is no such map, but %s", st_show(o->colours).text, colour_families());
+  assert(colour_family_find(o->colours));
   p->panels = malloc(((size_t)o->n_layers * (size_t)o->n_heads + 1) * sizeof *p->panels);
   if (!p->panels) return st_fail(p->error, "out of memory");
   for (int i = 0; i < o->n_layers; i++)
@@ -223,8 +223,8 @@ static void compose(svg_picture *p, text_buffer *b)
   text_format(b,
               "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"%s\" "
               "height=\"%s\" viewBox=\"0 0 %s %s\" role=\"img\" aria-labelledby=\"title desc\" "
-              "font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\" color-scheme=\"%s\">\n<title id=\"title\">",
-              px(width).text, px(height).text, px(width).text, px(height).text, p->options->dark ? "dark" : "light");
+              "font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\">\n<title id=\"title\">",
+              px(width).text, px(height).text, px(width).text, px(height).text);
   put_title(b, p);
   text_put(b, "</title>\n<desc id=\"desc\">");
   put_description(b, p);

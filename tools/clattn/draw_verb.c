@@ -9,6 +9,7 @@
 #include "colours.h"
 #include "command.h"
 #include "draw_request.h"
+#include "svg_picture.h"
 #include "whole_file.h"
 
 static const char verb[] = "draw";
@@ -118,6 +119,14 @@ static bool check_colours(const draw_request *r)
   return false;
 }
 
+/* Of one head its network, where it has not too many tokens to be seen as one. */
+static draw_view usual_view(const network *n, const draw_options *o)
+{
+  const network_layer *l = &n->layers[0];
+  if (o->n_heads > 1 || o->n_layers > 1) return DRAW_GRID;
+  return l->sq > SVG_MAX_NODES || l->sk > SVG_MAX_NODES ? DRAW_MATRIX : DRAW_NETWORK;
+}
+
 /* Indices of layers and heads as the pictures take them. */
 static bool choose_heads(draw_request *r, const network *n)
 {
@@ -142,7 +151,7 @@ static bool choose_heads(draw_request *r, const network *n)
   for (int i = 0; i < n->n_layers; i++) o->layers[o->n_layers++] = i;
   o->sharpest = !r->heads.text;
   o->view_said = r->view_said;
-  if (!r->view_said) o->view = o->n_heads > 1 || o->n_layers > 1 ? DRAW_GRID : DRAW_NETWORK;
+  if (!r->view_said) o->view = usual_view(n, o);
   return true;
 }
 

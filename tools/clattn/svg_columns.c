@@ -11,20 +11,24 @@ static const double label_max_width = 12.0, head_length = 5.0;
 /* Pixels a token: less for many. */
 static double pitch_of(int64_t tokens) { return tokens <= LONG_FROM ? 17.0 : tokens <= 128 ? 13.0 : 10.0; }
 
-/* A ribbon that leaves and arrives level, with a head. */
+/* A ribbon that leaves and arrives level, with a head. In its middle it runs with twice the slope of its ends' line;
+ * the control points of both sides move so that it is as wide across there: three quarters of a move reach the middle.
+ */
 static void put_ribbon(svg_picture *p, const svg_edge *e, const network_layer *l, double x0, double y0, double x1,
                        double y1)
 {
-  const double half = 0.5 * e->width, neck = x1 - head_length - half, bend = 0.5 * (neck - x0);
+  const double half = 0.5 * e->width, neck = x1 - head_length - half, middle = 0.5 * (x0 + neck);
   const double wing = half + (e->width < 2.0 ? 1.8 : 2.5);
+  const double slope = 2.0 * (y1 - y0) / (neck - x0), length = hypot(1.0, slope);
+  const double dx = half * slope / length / 0.75, dy = half * (1.0 - 1.0 / length) / 0.75 - half;
   svg_begin_edge(p, "path", e);
   text_format(&p->body, "data-width=\"%s\" d=\"M%s %sC%s %s %s %s %s %s", px(e->width).text, px(x0).text,
-              px(y0 - half).text, px(x0 + bend).text, px(y0 - half).text, px(neck - bend).text, px(y1 - half).text,
+              px(y0 - half).text, px(middle + dx).text, px(y0 + dy).text, px(middle + dx).text, px(y1 + dy).text,
               px(neck).text, px(y1 - half).text);
   text_format(&p->body, "V%sL%s %sL%s %sV%s", px(y1 - wing).text, px(x1).text, px(y1).text, px(neck).text,
               px(y1 + wing).text, px(y1 + half).text);
-  text_format(&p->body, "C%s %s %s %s %s %sz\"", px(neck - bend).text, px(y1 + half).text, px(x0 + bend).text,
-              px(y0 + half).text, px(x0).text, px(y0 + half).text);
+  text_format(&p->body, "C%s %s %s %s %s %sz\"", px(middle - dx).text, px(y1 - dy).text, px(middle - dx).text,
+              px(y0 - dy).text, px(x0).text, px(y0 + half).text);
   svg_end_edge(p, "path", e, l);
 }
 

@@ -196,10 +196,11 @@ static void legend(svg_picture *p, const svg_edges *any, bool two_columns, bool 
 static void note(svg_picture *p, size_t edges)
 {
   const draw_options *o = p->options;
-  char each[80] = "", above[80] = "";
+  char each[80] = "", above[80] = "", pinned[80] = "";
   if (o->top > 0) snprintf(each, sizeof each, ", of each token the %" PRId64 " strongest", o->top);
   if (o->threshold > 0.0) snprintf(above, sizeof above, ", none below %g", o->threshold);
-  snprintf(p->note, sizeof p->note, "%zu edge%s%s%s.", edges, edges == 1 ? "" : "s", each, above);
+  if (o->pinned) snprintf(pinned, sizeof pinned, "; those of token %" PRId64 " stand out", o->pin);
+  snprintf(p->note, sizeof p->note, "%zu edge%s%s%s%s.", edges, edges == 1 ? "" : "s", each, above, pinned);
 }
 
 /* ---- panels ---- */

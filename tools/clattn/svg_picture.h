@@ -55,7 +55,7 @@ typedef struct svg_picture {
   text_buffer legend;   /* beneath it, from (0,0) on */
   double width, height; /* of the body */
   double legend_width, legend_height;
-  char note[200]; /* the last line: what the picture leaves out or pools */
+  char note[320]; /* the last line: what the picture leaves out or pools */
   st_error *error;
 } svg_picture;
 

@@ -170,8 +170,11 @@ static void put_tick(svg_picture *p, double value)
   const int bottom = BAR_TOP + BAR_HEIGHT;
   text_format(&p->legend, "<path d=\"M%s %dv3\" stroke=\"%s\" fill=\"none\"/>", px(x).text, bottom,
               colour_show(p->theme->dim).text);
-  svg_open_text(&p->legend, x, bottom + 13, "middle", SVG_SMALL_TEXT, p->theme->dim);
-  text_format(&p->legend, "%s%g</text>\n", value < 0.0 ? "\xe2\x88\x92" : "", fabs(value)); /* a minus sign */
+  /* Where a logarithmic scale begins, all that is less is too. */
+  const bool least = p->scale.curve == SVG_LOGARITHM && share < 1e-9;
+  svg_open_text(&p->legend, x, bottom + 13, least ? "start" : "middle", SVG_SMALL_TEXT, p->theme->dim);
+  text_format(&p->legend, "%s%s%g</text>\n", least ? "\xe2\x89\xa4 " : "", value < 0.0 ? "\xe2\x88\x92" : "",
+              fabs(value));
 }
 
 static double put_swatch(svg_picture *p, double x, colour fill, const char *text)
