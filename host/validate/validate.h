@@ -11,6 +11,14 @@ clattn_status ca_validate_softmax(const clattn_softmax_desc *desc, ca_problem *p
 clattn_status ca_validate_values(const clattn_values_desc *desc, ca_problem *problem, clattn_report *report);
 clattn_status ca_validate_merge(const clattn_merge_desc *desc, ca_problem *problem, clattn_report *report);
 clattn_status ca_validate_map(const clattn_map_desc *desc, ca_problem *problem, clattn_report *report);
+/* The descriptor of a report of the network, own copies of it and of what it points to, and the map of entropies of
+ * whole rows, [B,HQ,SQ,1]: desc->attention is then `attention`. */
+clattn_status ca_validate_network(const clattn_network_desc *theirs, const clattn_network_head *heads,
+                                  clattn_network_desc *desc, clattn_attention_desc *attention, ca_problem *problem,
+                                  clattn_report *report);
+/* The operators of hq and hk heads: w[0] [HQ*DK,E], w[1] [HK*DK,E]. */
+clattn_status ca_validate_operators(const clattn_tensor *w_q, const clattn_tensor *w_k, int64_t hq, int64_t hk,
+                                    ca_tensor w[2], clattn_report *report);
 /* weights_tensor: the packed weights' device view when desc->weights is set, else NULL. */
 clattn_status ca_validate_projection(const clattn_projection_desc *desc, const clattn_tensor *weights_tensor,
                                      ca_problem *problem, clattn_report *report);

@@ -200,6 +200,26 @@ CLATTN_API clattn_status clattn_enqueue(const clattn_plan *plan, cl_command_queu
 CLATTN_API clattn_status clattn_run_host(const clattn_plan *plan, const clattn_host_binding *bindings,
                                          uint32_t n_bindings, clattn_report *report);
 
+/* Reports on the network: asymmetry of A, entropies, what the first token gets, the strongest one-way pairs
+ * (clattn_network_desc). Blocking, on a queue of its own; host memory for a block of rows besides the caller's arrays.
+ * `bindings` are q, k, lse and the mask on the host, `heads` [B,HQ], heads[0].struct_size set by the caller: start from
+ * CLATTN_NETWORK_HEAD_INIT.
+ * @unit entropy: nats @edge no head, or no row: nothing is written but what has no rows
+ * @error as clattn_plan_map and clattn_run_host; CLATTN_INVALID_VALUE (n_pairs) @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_network_report(clattn_context *context, const clattn_network_desc *desc,
+                                               const clattn_host_binding *bindings, uint32_t n_bindings,
+                                               clattn_network_head *heads, clattn_report *report);
+
+/* How far from symmetric W_Q^T W_K of each query head is, the operator that makes A = I^T (W_Q^T W_K) I: the norm of
+ * its antisymmetric part over its own; 0 symmetric, 1 antisymmetric, near 0.71 at random, NaN where it is zero. On the
+ * host, in double, and never E x E: with M = W_Q^T W_K, |M|^2 = <W_Q W_Q^T, W_K W_K^T> and tr M^2 = tr((W_K W_Q^T)^2),
+ * share^2 = (|M|^2 - tr M^2) / (2 |M|^2).
+ * @shape w_q [HQ*DK,E], w_k [HK*DK,E], any float types and strides; share[hq]; head h uses key head h / (hq/hk)
+ * @error CLATTN_INVALID_ARGUMENT (NULL), _INVALID_SHAPE, _INVALID_DTYPE, memory @thread any @since 0.1 */
+CLATTN_API clattn_status clattn_operator_asymmetry(const clattn_tensor *w_q, const void *w_q_data,
+                                                   const clattn_tensor *w_k, const void *w_k_data, int64_t hq,
+                                                   int64_t hk, double *share, clattn_report *report);
+
 /* Packs an operator's weights for the device. `host` holds desc->w; it may be freed afterwards.
  * @error CLATTN_INVALID_*, memory @thread any @owner the caller destroys it, before or after the plans that use it
  * @since 0.1 */

@@ -221,6 +221,39 @@ typedef struct clattn_map_desc {
     .struct_size = (uint32_t)sizeof(clattn_map_desc)                                                                   \
   }
 
+/* The report of the network that attention is: of each batch item and query head, how one-sided it is and how spread.
+ * It is streamed from blocks of clattn_plan_map; nothing of size SQ x SK ever exists. */
+typedef struct clattn_network_pair {
+  int64_t from, to;    /* query `from` attends key `to` more than the other way round; -1: there are no more pairs */
+  double weight, back; /* P[from,to] and P[to,from], weight > back */
+} clattn_network_pair;
+
+typedef struct clattn_network_head {
+  uint32_t struct_size;       /* of an array, the first element's is the caller's, and all have the same */
+  uint32_t pairs;             /* one-way pairs that were found, n_pairs at most */
+  int64_t rows;               /* queries that attend any key; means, least and most are over these, NaN without any */
+  double antisymmetric_share; /* |(A - A^T)/2| / |A| of A = scale q k^T, before softcap and masks: 0 symmetric, 1
+                                 antisymmetric, near 0.71 at random; NaN where SQ != SK, or A is zero */
+  double entropy_mean, entropy_min, entropy_max; /* of rows of P, in nats: 0 one key, ln SK all alike */
+  double first_share;                            /* what goes to the first key, P[i,0], mean over rows */
+} clattn_network_head;
+#define CLATTN_NETWORK_HEAD_INIT                                                                                       \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_network_head)                                                               \
+  }
+
+typedef struct clattn_network_desc {
+  uint32_t struct_size, flags;            /* flags: zero */
+  const clattn_attention_desc *attention; /* as for clattn_map_desc; lse is needed */
+  int64_t n_pairs;                        /* strongest one-way pairs of each head, where SQ == SK; 0: none */
+  clattn_network_pair *pairs;             /* [B,HQ,n_pairs], written by falling weight - back; NULL with n_pairs 0 */
+  double *row_entropy;                    /* [B,HQ,SQ], written, or NULL; a row without any key: 0 */
+} clattn_network_desc;
+#define CLATTN_NETWORK_DESC_INIT                                                                                       \
+  {                                                                                                                    \
+    .struct_size = (uint32_t)sizeof(clattn_network_desc)                                                               \
+  }
+
 /* Flags of clattn_projection_desc and clattn_qkv_desc. */
 #define CLATTN_ROTARY_INTERLEAVED 1u /* pairs (0,1), (2,3), ...; otherwise half-split (0,D/2), (1,D/2+1), ... */
 

@@ -207,9 +207,9 @@ static bool is_kind(const cJSON *line, const char *kind)
   return cJSON_IsString(item) && strcmp(item->valuestring, kind) == 0;
 }
 
-/* A row of the matrix; how many numbers were right. */
-static void look_at_row(const drawn *d, const network_case *c, const char *show, int64_t b, const cJSON *line)
+static bool look_at_row(const drawn *d, const char *name, const char *show, int64_t b, const cJSON *line)
 {
+  if (!is_kind(line, "row")) return false;
   const int64_t head = (int64_t)number_of(line, "head"), i = (int64_t)number_of(line, "index");
   const cJSON *values = cJSON_GetObjectItemCaseSensitive(line, "values"), *value;
   const int64_t keys = d->o.nonpad ? d->nonpad[b] : d->keys;
@@ -219,41 +219,40 @@ static void look_at_row(const drawn *d, const network_case *c, const char *show,
   {
     const double want = expected(d, show, b, head, i, j);
     if (!(fabs(value->valuedouble - want) <= 4e-6 * fmax(1.0, fabs(want))))
-      fail_msg("%s, %s: entry %" PRId64 " head %" PRId64 " [%" PRId64 ",%" PRId64 "] is %.9g, must be %.9g", c->name,
-               show, b, head, i, j, value->valuedouble, want);
+      fail_msg("%s, %s: entry %" PRId64 " head %" PRId64 " [%" PRId64 ",%" PRId64 "] is %.9g, must be %.9g", name, show,
+               b, head, i, j, value->valuedouble, want);
     j++;
   }
+  return true;
 }
 
-static char **words_for(const char *show, const char *batch, const char *heads)
-{
-  static const char *words[16];
-  const char *const list[] = {"draw", FILE_NAME, "--json", "--view",  "matrix", "--show",
-                              show,   "--batch", batch,    "--heads", heads,    NULL};
-  memcpy(words, list, sizeof list);
-  return (char **)(uintptr_t)words;
-}
+/* Runs the command for all heads of an entry of the batch; calls back with each line, and how many times it said true.
+ */
+typedef bool look(const drawn *d, const char *name, const char *show, int64_t b, const cJSON *line);
 
-static void look_at_quantity(const drawn *d, const network_case *c, const char *show, int64_t b)
+static int64_t each_line(const drawn *d, const char *name, const char *view, const char *show, int64_t b, look *at)
 {
   char batch[8], heads[16];
-  int64_t rows = 0;
+  int64_t count = 0;
   snprintf(batch, sizeof batch, "%d", (int)b);
-  snprintf(heads, sizeof heads, "0-%d", (int)c->hq - 1);
-  spawned run = spawn_clattn(true, (const char *const *)words_for(show, batch, heads));
+  snprintf(heads, sizeof heads, "0-%d", (int)d->o.hq - 1);
+  spawned run =
+      SPAWN(true, "draw", FILE_NAME, "--json", "--view", view, "--show", show, "--batch", batch, "--heads", heads);
   assert_spawned(&run, 0, "{", NULL);
   char *rest = run.out;
   for (char *text; (text = strtok_r(rest, "\n", &rest));) {
     cJSON *line = cJSON_ParseWithOpts(text, NULL, 1);
     if (!cJSON_IsObject(line)) fail_msg("no JSON object: %s", text);
-    if (is_kind(line, "row")) {
-      look_at_row(d, c, show, b, line);
-      rows++;
-    }
+    count += at(d, name, show, b, line);
     cJSON_Delete(line);
   }
-  assert_int_equal(rows, c->hq * c->sq);
   spawned_free(&run);
+  return count;
+}
+
+static void look_at_quantity(const drawn *d, const char *name, const char *show, int64_t b)
+{
+  assert_int_equal(each_line(d, name, "matrix", show, b, look_at_row), d->o.hq * d->o.sq);
 }
 
 static void test_quantities(void **state)
@@ -264,9 +263,255 @@ static void test_quantities(void **state)
     drawn d;
     make(&cases[i], &d);
     const int64_t b = d.o.b - 1, keys = d.o.nonpad ? d.nonpad[b] : d.keys;
-    for (int q = 0; q < (d.o.sq == keys ? 4 : 3); q++) look_at_quantity(&d, &cases[i], shows[q], b);
-    if (b) look_at_quantity(&d, &cases[i], "P", 0);
+    for (int q = 0; q < (d.o.sq == keys ? 4 : 3); q++) look_at_quantity(&d, cases[i].name, shows[q], b);
+    if (b) look_at_quantity(&d, cases[i].name, "P", 0);
     drop(&d);
+  }
+}
+
+/* ---- the strongest edges ---- */
+
+/* Each is as heavy as the next strongest of its row in double. */
+static bool look_at_edges(const drawn *d, const char *name, const char *show, int64_t b, const cJSON *line)
+{
+  if (!is_kind(line, "edges")) return false;
+  const int64_t head = (int64_t)number_of(line, "head"), i = (int64_t)number_of(line, "index");
+  const int64_t keys = d->o.nonpad ? d->nonpad[b] : d->keys;
+  const cJSON *edges = cJSON_GetObjectItemCaseSensitive(line, "edges"), *edge;
+  double left[64];
+  int64_t attended = 0;
+  for (int64_t j = 0; j < keys; j++) {
+    left[j] = expected(d, show, b, head, i, j);
+    attended += left[j] != 0.0;
+  }
+  assert_int_equal(cJSON_GetArraySize(edges), attended < 3 ? attended : 3);
+  cJSON_ArrayForEach(edge, edges)
+  {
+    const int64_t key = (int64_t)number_of(edge, "index");
+    double most = 0.0;
+    for (int64_t j = 0; j < keys; j++) most = fmax(most, fabs(left[j]));
+    assert_in_range(key, 0, keys - 1);
+    if (!(fabs(number_of(edge, "weight") - left[key]) <= 4e-6 * fmax(1.0, most)) || fabs(left[key]) < most - 1e-5)
+      fail_msg("%s, %s: head %" PRId64 " query %" PRId64 ": edge to %" PRId64 " weighs %.9g, must be %.9g of %.9g",
+               name, show, head, i, key, number_of(edge, "weight"), left[key], most);
+    left[key] = 0.0;
+  }
+  return true;
+}
+
+static void test_edges(void **state)
+{
+  (void)state;
+  static const int chosen[] = {1, 3, 7};
+  for (int i = 0; i < 3; i++) {
+    drawn d;
+    make(&cases[chosen[i]], &d);
+    assert_int_equal(each_line(&d, d.o.past ? "P" : "A", "network", d.o.past ? "P" : "A", d.o.b - 1, look_at_edges),
+                     d.o.hq * d.o.sq);
+    drop(&d);
+  }
+}
+
+/* ---- the report ---- */
+
+typedef struct report {
+  double entropy, least, most, first, sharp, share;
+} report;
+
+static report expected_report(const drawn *d, int64_t b, int64_t head, int64_t keys)
+{
+  const oracle_attention *o = &d->o;
+  const int64_t offset = keys - o->sq;
+  report r = {.least = (double)INFINITY, .most = -(double)INFINITY, .share = (double)NAN};
+  double rows = 0.0, sharp_rows = 0.0, whole = 0.0, anti = 0.0;
+  for (int64_t i = 0; i < o->sq; i++) {
+    double entropy = 0.0, sum = 0.0, strongest = 0.0;
+    for (int64_t j = 0; j < keys; j++) {
+      const double p = expected(d, "P", b, head, i, j), a = expected(d, "A", b, head, i, j);
+      if (p > 0.0) entropy -= p * log(p);
+      sum += p;
+      if (j > 0 && j != i + offset) strongest = fmax(strongest, p);
+      whole += a * a;
+      if (o->sq == keys) anti += pow(expected(d, "antisymmetric", b, head, i, j), 2.0);
+    }
+    if (i + offset >= 2) {
+      r.sharp += strongest;
+      sharp_rows++;
+    }
+    if (sum == 0.0) continue;
+    rows++;
+    r.entropy += entropy;
+    r.least = fmin(r.least, entropy);
+    r.most = fmax(r.most, entropy);
+    r.first += expected(d, "P", b, head, i, 0);
+  }
+  if (o->sq == keys) r.share = sqrt(anti / whole);
+  r.entropy /= rows, r.first /= rows;
+  r.sharp = sharp_rows > 0.0 ? r.sharp / sharp_rows : 0.0;
+  return r;
+}
+
+static void want_number(const cJSON *line, const char *name, const char *key, double want)
+{
+  const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, key);
+  if (isnan(want) ? item != NULL : !item || !(fabs(item->valuedouble - want) <= 1e-5 * fmax(1.0, fabs(want))))
+    fail_msg("%s, head %g: %s is %.9g, must be %.9g", name, number_of(line, "head"), key,
+             item ? item->valuedouble : (double)NAN, want);
+}
+
+/* The largest P[from,to] - P[to,from], by falling difference. */
+static void look_at_pairs(const drawn *d, const char *name, int64_t b, int64_t head, int64_t keys, const cJSON *list)
+{
+  double left[64][64] = {{0.0}};
+  const cJSON *pair;
+  int64_t count = 0;
+  if (keys > 64) fail_msg("%s: too long for this test", name);
+  for (int64_t i = 0; i < d->o.sq && d->o.sq == keys; i++)
+    for (int64_t j = 0; j < keys; j++) {
+      left[i][j] = expected(d, "P", b, head, i, j) - expected(d, "P", b, head, j, i);
+      count += left[i][j] > 1e-7;
+    }
+  if (cJSON_GetArraySize(list) < (count < 5 ? count : 5)) fail_msg("%s: %d pairs", name, cJSON_GetArraySize(list));
+  cJSON_ArrayForEach(pair, list)
+  {
+    const int64_t from = (int64_t)number_of(pair, "from"), to = (int64_t)number_of(pair, "to");
+    double most = 0.0;
+    for (int64_t i = 0; i < keys; i++)
+      for (int64_t j = 0; j < keys; j++) most = fmax(most, left[i][j]);
+    assert_true(from >= 0 && from < keys && to >= 0 && to < keys && left[from][to] > most - 1e-5);
+    assert_true(fabs(number_of(pair, "weight") - expected(d, "P", b, head, from, to)) < 4e-6);
+    assert_true(fabs(number_of(pair, "back") - expected(d, "P", b, head, to, from)) < 4e-6);
+    left[from][to] = 0.0;
+  }
+}
+
+static bool look_at_report(const drawn *d, const char *name, const char *show, int64_t b, const cJSON *line)
+{
+  (void)show;
+  if (!is_kind(line, "asymmetry")) return false;
+  const int64_t head = (int64_t)number_of(line, "head"), keys = d->o.nonpad ? d->nonpad[b] : d->keys;
+  const report want = expected_report(d, b, head, keys);
+  want_number(line, name, "entropy_mean", want.entropy);
+  want_number(line, name, "entropy_least", want.least);
+  want_number(line, name, "entropy_most", want.most);
+  want_number(line, name, "first_share", want.first);
+  want_number(line, name, "a", want.share);
+  if (d->o.nonpad || d->o.past || d->o.sq == keys) want_number(line, name, "sharpness", want.sharp);
+  look_at_pairs(d, name, b, head, keys, cJSON_GetObjectItemCaseSensitive(line, "pairs"));
+  return true;
+}
+
+static void test_report(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    drawn d;
+    make(&cases[i], &d);
+    assert_int_equal(each_line(&d, cases[i].name, "network", "P", d.o.b - 1, look_at_report), d.o.hq);
+    drop(&d);
+  }
+}
+
+/* ---- projected layers ---- */
+
+enum { E = 12, TOKENS = 6, OTHERS = 9 };
+
+/* Both sequences are two of the batch; four query heads on two key heads of eight channels. */
+static void make_projected(drawn *d, bool cross, double **w_q, double **w_k)
+{
+  random_state r = {99};
+  *d = (drawn){.keys = cross ? OTHERS : TOKENS};
+  st_file *f = &d->file;
+  static const struct {
+    const char *name;
+    int64_t rows;
+  } weights[3] = {{"W_Q", 32}, {"W_K", 16}, {"W_V", 16}};
+  double *x[2], *w[3], *made[3];
+  for (int i = 0; i < 2; i++) {
+    const int64_t s = i ? OTHERS : TOKENS;
+    st_tensor *t = i && !cross ? NULL : st_add(f, i ? "I_kv" : "I", ST_F32, 3, (int64_t[]){2, s, E});
+    x[i] = malloc(sizeof(double) * (size_t)(2 * s * E));
+    for (int64_t j = 0; j < 2 * s * E; j++) {
+      x[i][j] = number_round(CLATTN_F32, random_unit(&r));
+      if (t) number_store(CLATTN_F32, t->data, j, x[i][j]);
+    }
+  }
+  for (int i = 0; i < 3; i++) {
+    st_tensor *t = st_add(f, weights[i].name, ST_F32, 2, (int64_t[]){weights[i].rows, E});
+    const int64_t s = i && cross ? OTHERS : TOKENS, h = weights[i].rows / 8;
+    w[i] = malloc(sizeof(double) * (size_t)(weights[i].rows * E));
+    made[i] = malloc(sizeof(double) * (size_t)(2 * s * weights[i].rows));
+    for (int64_t j = 0; j < weights[i].rows * E; j++) {
+      w[i][j] = number_round(CLATTN_F32, random_unit(&r));
+      number_store(CLATTN_F32, t->data, j, w[i][j]);
+    }
+    oracle_projection_run(
+        &(oracle_projection){.b = 2, .s = s, .e = E, .h = h, .d = 8, .x = x[i && cross], .w = w[i], .y = made[i]});
+  }
+  assert_true(st_set_label(f, "q_num_heads", "4") && st_set_label(f, "kv_num_heads", "2"));
+  d->o = (oracle_attention){.b = 2,
+                            .hq = 4,
+                            .hk = 2,
+                            .sq = TOKENS,
+                            .sk = d->keys,
+                            .dk = 8,
+                            .dv = 8,
+                            .q = made[0],
+                            .k = made[1],
+                            .v = made[2],
+                            .scale = (double)NAN,
+                            .window_left = -1,
+                            .window_right = -1};
+  run_oracle(d);
+  st_error error;
+  if (!st_write(f, FILE_NAME, &error)) fail_msg("%s", error.text);
+  *w_q = w[0], *w_k = w[1];
+  free(w[2]);
+  free(x[0]);
+  free(x[1]);
+}
+
+/* Of the matrix E x E itself. */
+static double dense_share(const double *w_q, const double *w_k, int64_t head)
+{
+  double m[E][E] = {{0.0}}, whole = 0.0, anti = 0.0;
+  for (int c = 0; c < 8; c++)
+    for (int i = 0; i < E; i++)
+      for (int j = 0; j < E; j++) m[i][j] += w_q[(head * 8 + c) * E + i] * w_k[(head / 2 * 8 + c) * E + j];
+  for (int i = 0; i < E; i++)
+    for (int j = 0; j < E; j++) {
+      whole += m[i][j] * m[i][j];
+      anti += 0.25 * (m[i][j] - m[j][i]) * (m[i][j] - m[j][i]);
+    }
+  return sqrt(anti / whole);
+}
+
+static const double *operator_q, *operator_k; /* of the layer at hand; NULL: none is told */
+
+static bool look_at_operators(const drawn *d, const char *name, const char *show, int64_t b, const cJSON *line)
+{
+  (void)d, (void)show, (void)b;
+  if (!is_kind(line, "asymmetry")) return false;
+  want_number(line, name, "w",
+              operator_q ? dense_share(operator_q, operator_k, (int64_t)number_of(line, "head")) : (double)NAN);
+  return true;
+}
+
+static void test_projected(void **state)
+{
+  (void)state;
+  for (int cross = 0; cross < 2; cross++) {
+    drawn d;
+    double *w_q, *w_k;
+    make_projected(&d, cross, &w_q, &w_k);
+    const char *name = cross ? "cross-attention" : "a projected layer";
+    look_at_quantity(&d, name, "P", 1);
+    look_at_quantity(&d, name, "A", 0);
+    operator_q = cross ? NULL : w_q, operator_k = w_k;
+    assert_int_equal(each_line(&d, name, "network", "P", 0, look_at_operators), 4);
+    drop(&d);
+    free(w_q);
+    free(w_k);
   }
 }
 
@@ -274,6 +519,9 @@ int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_quantities),
+      cmocka_unit_test(test_edges),
+      cmocka_unit_test(test_report),
+      cmocka_unit_test(test_projected),
   };
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,11 +73,27 @@ static void print_layer(const terminal *t, const network_layer *l)
   putchar('\n');
 }
 
+/* Of all chosen heads; what is read of a long input takes its time. */
+static bool report_heads(network *n, const draw_options *o, st_error *error)
+{
+  progress bar;
+  bool good = true;
+  progress_begin(&bar, o->n_layers * o->n_heads);
+  for (int i = 0; i < o->n_layers && good; i++)
+    for (int j = 0; j < o->n_heads && good; j++) {
+      const network_layer *l = &n->layers[o->layers[i]];
+      progress_show(&bar, l->path);
+      good = o->heads[j] >= l->heads || network_report_head(n, o->layers[i], o->heads[j], error);
+      progress_advance(&bar);
+    }
+  progress_end(&bar);
+  return good;
+}
+
 bool draw_terminal(network *n, const draw_options *o, st_error *error)
 {
   const terminal t = terminal_of_stdout();
-  for (int i = 0; i < o->n_layers; i++)
-    if (!network_report(n, o->layers[i], error)) return false;
+  if (!report_heads(n, o, error)) return false;
   for (int i = 0; i < o->n_layers; i++)
     if (o->json)
       json_layer(&n->layers[o->layers[i]]);

@@ -30,7 +30,7 @@ typedef struct network_pair {
 
 enum { NETWORK_PAIRS = 5 };
 
-/* What is known of a head at a glance; NaN: not known, or there is none. network_report fills it in. */
+/* What is known of a head at a glance; NaN: not known, or there is none. network_report_head fills it in. */
 typedef struct network_head {
   double a_share; /* of A: the norm of the antisymmetric part over that of the whole */
   double w_share; /* of W_Q^T W_K */
@@ -104,7 +104,8 @@ void network_sort(network *n);
 
 void network_free(network *n);
 
-/* Fills in what is known of the heads of a layer whose numbers are there. */
+/* Fills in what is known of a head, or of all, of a layer whose numbers are there. */
+bool network_report_head(network *n, int layer, int64_t head, st_error *error);
 bool network_report(network *n, int layer, st_error *error);
 
 /* Whether a layer can show a quantity: a bare one has what it holds, and A's antisymmetric part needs A as a square. */
