@@ -218,7 +218,10 @@ CA_APART void tile_part(const ca_map_args *args, __global const uchar *work, __g
 static void tile_end(const ca_map_args *args, __global uchar *work, __global uchar *map, __global uchar *map_max, int b,
                      int tile_row, int tile_key, total *t)
 {
-  __global ca_real *carry = (__global ca_real *)work + args->carry + (long)tile_key * CA_MAP_CARRY;
+  /* A step may end one row of tiles and begin the next, by different work-items: each has its own place. */
+  const long tile_keys = (args->keys - 1) / args->tile_keys + 1;
+  __global ca_real *carry =
+      (__global ca_real *)work + args->carry + ((tile_row & 1) * tile_keys + tile_key) * CA_MAP_CARRY;
   if ((long)tile_row * args->tile_rows < args->row) join(t, carry[0], carry[1], carry[2]);
   const long end = min((long)(tile_row + 1) * args->tile_rows, (long)args->all_rows);
   if (end > (long)args->row + args->rows) {

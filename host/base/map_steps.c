@@ -28,7 +28,7 @@ void ca_map_cut(ca_problem *problem, size_t real_bytes)
     a->sq -= a->sq % map->tile_rows;
     return;
   }
-  map->carry = CA_MAP_CARRY * ca_map_tiles(map->keys, map->tile_keys);
+  map->carry = 2 * CA_MAP_CARRY * ca_map_tiles(map->keys, map->tile_keys); /* one row of tiles ends, the next begins */
   a->sq = (room - least(room, map->carry)) / map->keys;
   if (a->sq < 1) a->sq = 1;
 }

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "network.h"
+#include "ca_network.h"
 #include "numbers.h"
 
 #define BLOCK_ROWS 64

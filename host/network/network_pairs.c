@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "network.h"
+#include "ca_network.h"
 
 #define BLOCK_BYTES ((int64_t)8 << 20)
 

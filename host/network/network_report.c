@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "network.h"
+#include "ca_network.h"
 #include "numbers.h"
 
 const void *ca_network_bound(const ca_network *network, int32_t slot)

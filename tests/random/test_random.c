@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "clattn/clattn.h"
-#include "draw.h"
+#include "problem_draw.h"
 #include "projection_draw.h"
 #include "shrink.h"
 #include "worker.h"

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "command.h"
 #include "compare.h"
@@ -225,12 +224,6 @@ static bool check_use(const request *r)
     return false;
   }
   return true;
-}
-
-static bool same_file(const char *a, const char *b)
-{
-  struct stat x, y;
-  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* No output under the name of another output, of an input, or of what is expected. */

@@ -109,3 +109,9 @@ bool make_directory(const char *verb, const char *path)
   complain(verb, "%s: cannot make the folder: %s", path, strerror(errno));
   return false;
 }
+
+bool same_file(const char *a, const char *b)
+{
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}

@@ -11,7 +11,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 typedef int verb_main(int argc, char **argv);
-verb_main verb_devices, verb_attend, verb_demo, verb_selftest, verb_bench, verb_tune;
+verb_main verb_devices, verb_attend, verb_draw, verb_demo, verb_selftest, verb_bench, verb_tune;
 
 /* The command as it was called: what execvp starts again. */
 void command_set_program(const char *name);
@@ -52,5 +52,8 @@ bool flush_output(const char *verb);
 
 /* True where the folder is there, made with those above it if need be; or false with a complaint. */
 bool make_directory(const char *verb, const char *path);
+
+/* Whether two names lead to one file that is there. */
+bool same_file(const char *a, const char *b);
 
 #endif

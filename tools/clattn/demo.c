@@ -13,7 +13,7 @@ static const char help[] =
     "\n"
     "Runs layer 13 of SmolLM2-135M-Instruct on \"The pink elephant tried to get into the car but it was too\" and "
     "shows\n"
-    "the device, each stage's variant and time, the strongest edges of every token in the sharpest heads, and how far\n"
+    "the device, each stage's variant and time, the matrix and the strongest edges of the sharpest heads, and how far\n"
     "each head's A and W_Q^T W_K are from symmetric. The layer is inside the command.\n"
     "\n"
     "      --device TEXT    P:D, cpu, gpu, or part of a name, as CLATTN_DEVICE\n"
@@ -39,12 +39,9 @@ static int demonstrate(const char *want, bool json)
   d.bar_per_stage = true;
   good = good && demo_run(&d, &l, &result, &error);
   progress_end(&bar);
+  result.total_ms = clock_ms() - start;
+  good = good && demo_show(&d, &l, &result, json, &error);
   if (good) {
-    result.total_ms = clock_ms() - start;
-    if (json)
-      demo_show_json(&d, &l, &result);
-    else
-      demo_show_text(&d, &l, &result);
     good = flush_output(verb);
   } else {
     complain(verb, "%s", error.text);

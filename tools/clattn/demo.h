@@ -24,7 +24,6 @@ enum { DEMO_STAGES = 13 };
 bool demo_run(device *d, const layer *l, demo_result *out, st_error *error);
 void demo_free(demo_result *result);
 
-void demo_show_text(const device *d, const layer *l, const demo_result *result);
-void demo_show_json(const device *d, const layer *l, const demo_result *result);
+bool demo_show(const device *d, const layer *l, const demo_result *result, bool json, st_error *error);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "asymmetry.h"
 #include "demo.h"
+#include "operator_shares.h"
 #include "pipeline.h"
 #include "projections.h"
 
@@ -148,17 +149,6 @@ static bool read_all(demo *m, demo_result *out, st_error *error)
   return true;
 }
 
-static bool measure_operators(const layer *l, demo_result *out, st_error *error)
-{
-  const st_tensor *w[2] = {l->input[LAYER_W_Q], l->input[LAYER_W_K]};
-  clattn_tensor view[2];
-  clattn_report report;
-  for (int i = 0; i < 2; i++) view[i] = clattn_dense((clattn_dtype)st_type_dtype(w[i]->type), 2, w[i]->dim);
-  return clattn_operator_asymmetry(&view[0], w[0]->data, &view[1], w[1]->data, l->hq, l->hk, out->w_share, &report) ==
-             CLATTN_OK ||
-         st_fail(error, "%s", report.message);
-}
-
 bool demo_run(device *d, const layer *l, demo_result *out, st_error *error)
 {
   demo m = {.d = d, .l = l};
@@ -169,7 +159,7 @@ bool demo_run(device *d, const layer *l, demo_result *out, st_error *error)
   out->a_share = malloc((size_t)l->hq * sizeof *out->a_share);
   out->w_share = malloc((size_t)l->hq * sizeof *out->w_share);
   if (!out->a || !out->p || !out->a_share || !out->w_share) return st_fail(error, "out of memory");
-  if (!plan_all(&m, out, error) || !device_submit(d, error) || !measure_operators(l, out, error) ||
+  if (!plan_all(&m, out, error) || !device_submit(d, error) || !operator_shares_take(l, out->w_share, error) ||
       !device_finish(d, error) || !read_all(&m, out, error))
     return false;
   out->stages_ms = clock_ms() - start;

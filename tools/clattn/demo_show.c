@@ -5,78 +5,42 @@
 
 #include "command.h"
 #include "demo.h"
+#include "terminal_view.h"
 
-enum { SHOWN_HEADS = 3, SHOWN_EDGES = 3 };
+enum { SHOWN_EDGES = 3 };
 
-typedef struct edge {
-  int token; /* the key that is attended */
-  double weight;
-} edge;
-
-/* Token texts; NULL where the file has none. */
-static cJSON *read_tokens(const layer *l)
+/* The probabilities as a network. Its tokens' texts are the layer's own. */
+static bool make_network(const layer *l, const demo_result *r, network *n, st_error *error)
 {
-  const char *text = st_label_value(&l->file, "tokens");
-  return text ? cJSON_Parse(text) : NULL;
-}
-
-static const char *token_text(const cJSON *tokens, int index)
-{
-  const cJSON *item = cJSON_GetArrayItem(tokens, index);
-  return cJSON_IsString(item) ? item->valuestring : "?";
-}
-
-/* The mean, over the tokens, of the strongest edge to another token. The first token is left aside: nearly every head
- * rests much of its weight there, whatever the sentence says. */
-static double sharpness(const demo_result *r, const layer *l, int head)
-{
-  const int64_t n = l->sq;
-  double sum = 0.0;
-  for (int64_t i = 2; i < n; i++) {
-    float strongest = 0.0f;
-    for (int64_t j = 1; j < i; j++) {
-      const float weight = r->p[(head * n + i) * n + j];
-      if (weight > strongest) strongest = weight;
-    }
-    sum += (double)strongest;
+  st_file file = {0};
+  st_tensor *p = st_add(&file, "P", ST_F32, 4, (int64_t[]){l->b, l->hq, l->sq, l->sk});
+  const char *tokens = st_label_value(&l->file, "tokens");
+  bool good = p && st_set_label(&file, "title", "the layer") && (!tokens || st_set_label(&file, "tokens", tokens));
+  if (good) memcpy(p->data, r->p, p->bytes);
+  good = (good || st_fail(error, "out of memory")) && network_add_bare(n, &file, "", 0, error) &&
+         network_report(n, 0, error);
+  st_free(&file);
+  if (good) n->layers[0].number = 0;
+  for (int64_t h = 0; h < l->hq && good; h++) {
+    n->layers[0].head[h].a_share = r->a_share[h];
+    n->layers[0].head[h].w_share = r->w_share[h];
   }
-  return n > 2 ? sum / (double)(n - 2) : 0.0;
+  return good;
 }
 
-static int sharpest_heads(const demo_result *r, const layer *l, int heads[SHOWN_HEADS])
+/* All heads, of which the sharpest few are shown. */
+static draw_options options_for(int *heads, int n_heads, bool json)
 {
-  int count = 0;
-  for (; count < SHOWN_HEADS && count < l->hq; count++) {
-    double best = -1.0;
-    for (int h = 0; h < l->hq; h++) {
-      bool listed = false;
-      for (int i = 0; i < count; i++) listed = listed || heads[i] == h;
-      const double sharp = listed ? -1.0 : sharpness(r, l, h);
-      if (sharp > best) {
-        best = sharp;
-        heads[count] = h;
-      }
-    }
-  }
-  return count;
-}
-
-/* The strongest edges of a row, strongest first; fewer than asked where the row is shorter. */
-static int strongest_edges(const demo_result *r, const layer *l, int head, int token, edge edges[SHOWN_EDGES])
-{
-  int count = 0;
-  for (int j = 0; j < (int)l->sk; j++) {
-    const double weight = (double)r->p[(head * l->sq + token) * l->sk + j];
-    int at = count < SHOWN_EDGES ? count : SHOWN_EDGES;
-    if (!(weight > 0.0)) continue;
-    while (at > 0 && edges[at - 1].weight < weight) {
-      if (at < SHOWN_EDGES) edges[at] = edges[at - 1];
-      at--;
-    }
-    if (at < SHOWN_EDGES) edges[at] = (edge){j, weight};
-    if (count < SHOWN_EDGES) count++;
-  }
-  return count;
+  static int layers[1] = {0};
+  for (int h = 0; h < n_heads; h++) heads[h] = h;
+  return (draw_options){.quantity = NETWORK_P,
+                        .layers = layers,
+                        .n_layers = 1,
+                        .heads = heads,
+                        .n_heads = n_heads,
+                        .top = SHOWN_EDGES,
+                        .sharpest = true,
+                        .json = json};
 }
 
 static void show_times(const device *d, const demo_result *r)
@@ -92,72 +56,37 @@ static void show_times(const device *d, const demo_result *r)
          r->stages_ms, d->n_stages);
 }
 
-static void show_heads(const layer *l, const demo_result *r, const cJSON *tokens)
+static void show_symmetry(const demo_result *r)
 {
-  int heads[SHOWN_HEADS];
-  const int count = sharpest_heads(r, l, heads);
-  printf("\nThe strongest edges of the sharpest heads: which tokens a token attends, and how much\n");
-  for (int i = 0; i < count; i++) {
-    printf("\nhead %d\n", heads[i]);
-    for (int token = 0; token < (int)l->sq; token++) {
-      edge edges[SHOWN_EDGES];
-      const int n = strongest_edges(r, l, heads[i], token, edges);
-      char text[40];
-      snprintf(text, sizeof text, "\"%.30s\"", token_text(tokens, token));
-      printf("  %12s:", text);
-      for (int e = 0; e < n; e++)
-        printf("%s \"%.30s\" %.2f", e ? "," : "", token_text(tokens, edges[e].token), edges[e].weight);
-      putchar('\n');
-    }
-  }
-}
-
-static void show_asymmetry(const layer *l, const demo_result *r)
-{
-  printf("\nAsymmetry: the norm of the antisymmetric part over the norm of the whole\n"
-         "(0 symmetric, 0.71 as by chance, 1 antisymmetric)\n\n  head      A   W_Q^T W_K\n");
-  for (int64_t h = 0; h < l->hq; h++) printf("  %4d   %.3f       %.3f\n", (int)h, r->a_share[h], r->w_share[h]);
   printf("\nWith W_K := W_Q, one key head for each query head, A must be symmetric (largest over the heads):\n");
   for (int i = 0; i < 2; i++)
     printf("  %-17s %.1e  %s\n", i ? "without rotation" : "with rotation", r->symmetric_share[i],
            r->symmetric_share[i] <= DEMO_SYMMETRIC_LIMIT ? "symmetric" : "NOT SYMMETRIC");
 }
 
-void demo_show_text(const device *d, const layer *l, const demo_result *r)
+static void show_what_it_is(const device *d, const layer *l, const network_layer *n)
 {
-  cJSON *tokens = read_tokens(l);
   const char *source = st_label_value(&l->file, "source"), *next = st_label_value(&l->file, "next_token");
   printf("device: %s\n", d->name);
   if (source) printf("layer:  %.90s\n", source);
   printf("input:  ");
-  for (int i = 0; i < (int)l->sq; i++) fputs(token_text(tokens, i), stdout);
+  for (int64_t i = 0; i < n->sq; i++) fputs(n->query_tokens[i], stdout);
   if (next) printf(" (the model goes on with \"%s\")", next);
   printf("\nheads:  %d for queries, %d for keys and values; %d tokens of width %d\n", (int)l->hq, (int)l->hk,
          (int)l->sq, (int)l->e);
-  show_times(d, r);
-  show_heads(l, r, tokens);
-  show_asymmetry(l, r);
-  cJSON_Delete(tokens);
 }
 
-static void show_edges_json(const layer *l, const demo_result *r, const cJSON *tokens, int head, int token)
+static bool show_text(const device *d, const layer *l, const demo_result *r, network *n, const draw_options *o,
+                      st_error *error)
 {
-  edge edges[SHOWN_EDGES];
-  const int n = strongest_edges(r, l, head, token, edges);
-  cJSON *line = cJSON_CreateObject(), *list;
-  cJSON_AddStringToObject(line, "kind", "edges");
-  cJSON_AddNumberToObject(line, "head", head);
-  cJSON_AddNumberToObject(line, "index", token);
-  cJSON_AddStringToObject(line, "token", token_text(tokens, token));
-  list = cJSON_AddArrayToObject(line, "edges");
-  for (int e = 0; e < n; e++) {
-    cJSON *item = cJSON_CreateObject();
-    cJSON_AddNumberToObject(item, "index", edges[e].token);
-    cJSON_AddStringToObject(item, "token", token_text(tokens, edges[e].token));
-    cJSON_AddNumberToObject(item, "weight", edges[e].weight);
-    cJSON_AddItemToArray(list, item);
-  }
-  print_json(line);
+  const terminal t = terminal_of_stdout();
+  show_what_it_is(d, l, &n->layers[0]);
+  show_times(d, r);
+  printf("\nThe sharpest heads: which tokens a token attends, and how much\n");
+  if (!terminal_heads(n, o, error)) return false;
+  terminal_report(&t, n, o, 0);
+  show_symmetry(r);
+  return true;
 }
 
 static void show_run_json(const device *d, const demo_result *r)
@@ -181,25 +110,14 @@ static void show_run_json(const device *d, const demo_result *r)
   }
 }
 
-void demo_show_json(const device *d, const layer *l, const demo_result *r)
+static bool show_json(const device *d, const layer *l, const demo_result *r, network *n, const draw_options *o,
+                      st_error *error)
 {
-  int heads[SHOWN_HEADS];
-  cJSON *tokens = read_tokens(l), *line;
-  const int count = sharpest_heads(r, l, heads);
   show_run_json(d, r);
-  for (int i = 0; i < count; i++)
-    for (int token = 0; token < (int)l->sq; token++) show_edges_json(l, r, tokens, heads[i], token);
-  for (int h = 0; h < (int)l->hq; h++) {
-    line = cJSON_CreateObject();
-    cJSON_AddStringToObject(line, "kind", "asymmetry");
-    cJSON_AddNumberToObject(line, "head", h);
-    cJSON_AddNumberToObject(line, "a", r->a_share[h]);
-    cJSON_AddNumberToObject(line, "w", r->w_share[h]);
-    cJSON_AddNumberToObject(line, "sharpness", sharpness(r, l, h));
-    print_json(line);
-  }
+  if (!terminal_heads(n, o, error)) return false;
+  for (int64_t h = 0; h < l->hq; h++) json_head(&n->layers[0], h);
   for (int i = 0; i < 2; i++) {
-    line = cJSON_CreateObject();
+    cJSON *line = cJSON_CreateObject();
     cJSON_AddStringToObject(line, "kind", "symmetry");
     cJSON_AddBoolToObject(line, "rotation", i == 0);
     cJSON_AddNumberToObject(line, "share", r->symmetric_share[i]);
@@ -207,5 +125,19 @@ void demo_show_json(const device *d, const layer *l, const demo_result *r)
     cJSON_AddBoolToObject(line, "good", r->symmetric_share[i] <= DEMO_SYMMETRIC_LIMIT);
     print_json(line);
   }
-  cJSON_Delete(tokens);
+  return true;
+}
+
+bool demo_show(const device *d, const layer *l, const demo_result *r, bool json, st_error *error)
+{
+  network n = {0};
+  int *heads = malloc((size_t)l->hq * sizeof *heads);
+  bool good = (heads || st_fail(error, "out of memory")) && make_network(l, r, &n, error);
+  if (good) {
+    const draw_options options = options_for(heads, (int)l->hq, json);
+    good = json ? show_json(d, l, r, &n, &options, error) : show_text(d, l, r, &n, &options, error);
+  }
+  network_free(&n);
+  free(heads);
+  return good;
 }

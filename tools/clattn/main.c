@@ -11,6 +11,7 @@ static const struct {
 } verbs[] = {
     {"devices", "list OpenCL platforms and devices, which one is taken and why", verb_devices},
     {"attend", "run attention layers from safetensors files", verb_attend},
+    {"draw", "show what attends what, as a picture, a page, or text", verb_draw},
     {"demo", "run a real language model's attention layer and show its network", verb_demo},
     {"bench", "time problems beside the device's own peak and the rate at which it reads memory", verb_bench},
     {"tune", "measure the variants of this device and keep the fastest where later runs find them", verb_tune},

@@ -1,5 +1,6 @@
-# cmake -DOUT=file.c -DDIR=kernels "-DFILES=a.cl;lib/b.clh" -DHEADER=source.h -DTYPE=type -DTABLE=name -P embed.cmake
-# Writes kernel sources as arrays of bytes, with a table `const TYPE TABLE[]` of {name, text, bytes}, as HEADER declares it.
+# cmake -DOUT=file.c -DDIR=kernels "-DFILES=a.cl;lib/b.clh" -DHEADER=source.h -DTYPE=type -DTABLE=name [-DHASH=ON] -P embed.cmake
+# Writes texts as arrays of bytes, with a table `const TYPE TABLE[]` of {name, text, bytes} or, with HASH,
+# {name, text, bytes, SHA-256 in hexadecimal}, as HEADER declares it.
 set(text "/* Made by embed.cmake. */\n#include \"${HEADER}\"\n\n")
 set(table "")
 set(index 0)
@@ -11,9 +12,14 @@ foreach(name IN LISTS FILES)
   string(REPEAT "0x..," 16 row)
   string(REGEX REPLACE "(${row})" "\\1\n" hex "${hex}")
   string(APPEND text "static const unsigned char file_${index}[] = {\n${hex}0x00};\n\n")
-  string(APPEND table "    {\"${name}\", (const char *)file_${index}, ${bytes}},\n")
+  set(hash "")
+  if(HASH)
+    file(SHA256 "${DIR}/${name}" hash)
+    set(hash ", \"${hash}\"")
+  endif()
+  string(APPEND table "    {\"${name}\", (const char *)file_${index}, ${bytes}${hash}},\n")
   math(EXPR index "${index} + 1")
 endforeach()
-string(APPEND text "const ${TYPE} ${TABLE}[] = {\n${table}    {0, 0, 0},\n};\n")
+string(APPEND text "const ${TYPE} ${TABLE}[] = {\n${table}    {0},\n};\n")
 file(WRITE "${OUT}.tmp" "${text}")
 file(RENAME "${OUT}.tmp" "${OUT}")

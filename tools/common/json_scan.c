@@ -8,8 +8,7 @@ typedef struct scanner {
   int depth;
 } scanner;
 
-/* Length of the UTF-8 sequence at p, 0 where there is none (overlong forms and surrogates included). */
-static size_t utf8_length(const unsigned char *p, size_t left)
+size_t utf8_length(const unsigned char *p, size_t left)
 {
   static const struct {
     unsigned char mask, lead;

@@ -7,4 +7,7 @@
 /* Refuses what is too deep or has too many values, control characters, NUL in any form, and invalid UTF-8. */
 bool st_scan_json(const char *text, size_t size, st_error *error);
 
+/* Length of the UTF-8 sequence at p, 0 where there is none (overlong forms and surrogates included). */
+size_t utf8_length(const unsigned char *p, size_t left);
+
 #endif

@@ -1,12 +1,9 @@
 /* The writer: header made by cJSON, padded so that the data begins at a multiple of eight bytes. */
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "safetensors.h"
+#include "whole_file.h"
 
 static bool add_tensor(cJSON *root, const st_tensor *tensor, size_t begin)
 {
@@ -42,45 +39,31 @@ static char *header_text(const st_file *file)
   return text;
 }
 
-static bool write_stream(const st_file *file, const char *header, FILE *stream)
+typedef struct contents {
+  const st_file *file;
+  const char *header;
+} contents;
+
+static bool write_stream(FILE *stream, const void *user)
 {
   static const char padding[8] = "        ";
-  const size_t length = strlen(header), pad = (8 - length % 8) % 8;
+  const contents *what = user;
+  const st_file *file = what->file;
+  const size_t length = strlen(what->header), pad = (8 - length % 8) % 8;
   unsigned char size[8];
   for (int i = 0; i < 8; i++) size[i] = (unsigned char)((uint64_t)(length + pad) >> (8 * i));
-  bool good = fwrite(size, 1, 8, stream) == 8 && fwrite(header, 1, length, stream) == length &&
+  bool good = fwrite(size, 1, 8, stream) == 8 && fwrite(what->header, 1, length, stream) == length &&
               fwrite(padding, 1, pad, stream) == pad;
   for (size_t i = 0; i < file->n_tensors && good; i++)
     good = fwrite(file->tensors[i].data, 1, file->tensors[i].bytes, stream) == file->tensors[i].bytes;
-  return good && fflush(stream) == 0;
+  return good;
 }
 
 bool st_write(const st_file *file, const char *path, st_error *error)
 {
-  const size_t room = strlen(path) + 32;
-  char *header = header_text(file), *temporary = malloc(room);
-  FILE *stream = NULL;
-  bool good = header && temporary;
-  if (!good) st_fail(error, "out of memory for the header");
-  if (good) {
-    snprintf(temporary, room, "%s.%ld.part", path, (long)getpid());
-    stream = fopen(temporary, "wb");
-    good = stream != NULL;
-    if (!good) st_fail(error, "cannot write: %s", strerror(errno));
-  }
-  if (stream) {
-    good = write_stream(file, header, stream);
-    const int reason = errno;
-    if (fclose(stream) && good) {
-      good = st_fail(error, "writing failed: %s", strerror(errno));
-    } else if (!good) {
-      st_fail(error, "writing failed: %s", strerror(reason));
-    } else if (rename(temporary, path)) {
-      good = st_fail(error, "cannot rename the finished file to its name: %s", strerror(errno));
-    }
-    if (!good) remove(temporary);
-  }
+  char *header = header_text(file);
+  const bool good = header ? whole_file_make(path, write_stream, &(contents){file, header}, error)
+                           : st_fail(error, "out of memory for the header");
   free(header);
-  free(temporary);
   return good;
 }

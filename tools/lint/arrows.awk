@@ -19,6 +19,8 @@ function target_of(name, base, path)
   if (name ~ /^clblast/) return "CLBlast"
   if (name ~ /^cjson\//) return "cJSON"
   if (name == "cmocka.h") return "cmocka"
+  if (name == "png.h") return "libpng"
+  if (name ~ /^librsvg\//) return "librsvg"
   if (name ~ /^(assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath|threads|time|uchar|wchar|wctype)\.h$/)
     return "libc"
   if (name ~ /^(unistd|dirent|fcntl|pthread|dlfcn|getopt|poll|sched|strings|termios|windows|direct|io|process|sys\/[a-z]+)\.h$/)

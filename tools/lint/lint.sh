@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=${1:-$here/../..}
 [ $# -eq 0 ] || shift
 cd "$root"
-rules=${*:-arrows rooms names facts vendors silent refusals math format readme}
+rules=${*:-arrows rooms names facts vendors silent refusals math page format readme}
 LC_ALL=C
 export LC_ALL
 
@@ -114,6 +114,21 @@ rule_math()
   find host kernels include tests tools bench CMakeLists.txt CMakePresets.json -type f ! -path 'tests/data/*' \
     ! -path 'tools/lint/*' -exec grep -n -E -- '-cl-(fast-relaxed-math|unsafe-math-optimizations|finite-math-only|no-signed-zeros|denorms-are-zero|mad-enable)|-f(fast-math|unsafe-math|finite-math|associative-math|reciprocal-math|no-signed-zeros)|-Ofast' \
     {} /dev/null \; 2>/dev/null | breaches math
+}
+
+# Pages ask for nothing from anywhere, take no text for code or markup, and each of their files is embedded.
+rule_page()
+{
+  {
+    grep -n -E '(innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|DOMParser|srcdoc|document\.write|setHTML|eval *\(|[^A-Za-z]Function *\(|fetch *\(|XMLHttpRequest|WebSocket|EventSource|sendBeacon|import *\(|importScripts|set(Timeout|Interval) *\( *["'"'"'`]|@import|url *\(|(src|href|on[a-z]+|style) *= *["'"'"'])' \
+      tools/page/* /dev/null
+    grep -n -E '(https?|ftp|wss?)://' tools/page/* /dev/null | grep -v '"http://www.w3.org/2000/svg"'
+    for file in tools/page/*; do
+      grep -q -E "[( ]${file##*/}([ )]|\$)" tools/CMakeLists.txt || echo "$file: is not embedded by tools/CMakeLists.txt"
+    done
+    awk 'length($0) > 120 { print FILENAME ":" FNR ": longer than 120 columns" }
+      FNR == 1 && FILENAME ~ /\.js$/ && $0 != "\"use strict\";" { print FILENAME ":1: is not strict" }' tools/page/*
+  } | breaches page
 }
 
 # One major version's idea of the layout is the rule; others differ in small things.

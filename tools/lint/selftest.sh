@@ -60,6 +60,12 @@ with host/plan/select.c 'bool planted(void) { return ca_refuse(0, "%d moons are 
 with host/plan/select.c 'int planted(void) { return ca_fail(0, 1, "of %" PRId64 " planets, " "too few", n); }' refusals 'planets, too few'
 with host/program/source.c 'static const char *planted = "-cl-fast-relaxed-math";' math 'host/program/source.c'
 with CMakeLists.txt 'add_compile_options(-ffast-math)' math 'CMakeLists.txt'
+with tools/page/start.js 'document.body.innerHTML = page.data.title;' page 'tools/page/start.js'
+with tools/page/start.js 'fetch("data:,");' page 'tools/page/start.js'
+with tools/page/start.js 'const planted = "https://example.org/";' page 'tools/page/start.js'
+with tools/page/page.html '<p onclick="planted()">' page 'tools/page/page.html'
+with tools/page/page.css '@import "planted.css";' page 'tools/page/page.css'
+with tools/page/planted.js '"use strict";' page 'planted.js: is not embedded'
 if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
   with host/api/run.c 'static int   planted( int a ){return a;}' format 'host/api/run.c'
 fi

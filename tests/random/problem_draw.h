@@ -1,6 +1,6 @@
 /* Random problems: sizes from a ladder around a variant's tile, everything else mixed. */
-#ifndef TESTS_DRAW_H
-#define TESTS_DRAW_H
+#ifndef TESTS_PROBLEM_DRAW_H
+#define TESTS_PROBLEM_DRAW_H
 
 #include "numerics.h"
 #include "problem_text.h"

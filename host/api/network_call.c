@@ -1,5 +1,5 @@
 /* Reports of the network: checked here, made in host/network. */
-#include "network.h"
+#include "ca_network.h"
 
 #include "objects.h"
 #include "validate.h"

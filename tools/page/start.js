@@ -1,0 +1,24 @@
+"use strict";
+// The page as it opens.
+(() => {
+  const { data } = page, layers = data.layers, heads = layers.reduce((sum, l) => sum + l.heads.length, 0);
+  const count = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
+  const tokens = Math.max(...layers.map((l) => Math.max(l.sq, l.sk)));
+
+  // Where nobody chose a head: the one whose tokens attend single others the most.
+  function sharpest() {
+    let most = -1, found = { layer: 0, head: 0 };
+    layers.forEach((l, layer) => l.heads.forEach((h, head) => {
+      if (h.facts.sharpness > most) most = h.facts.sharpness, found = { layer, head };
+    }));
+    return found;
+  }
+
+  document.getElementById("title").textContent = page.tokenText(data.title);
+  document.getElementById("subtitle").textContent =
+    [count(layers.length, "layer"), count(heads, "head"), count(tokens, "token")].join(", ") +
+    (layers[0].source ? `. ${page.tokenText(layers[0].source)}` : "");
+  page.applyTheme();
+  page.set(data.sharpest ? sharpest() : { layer: 0 });
+  page.redraw();
+})();
