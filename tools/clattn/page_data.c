@@ -263,6 +263,7 @@ static bool put_heads(writer *w, int layer, bool half)
     text_format(w->p, "%s\n{\"index\":%" PRId64 ",", h ? "," : "", w->heads[h]);
     good = l->bare ? put_bare_head(w, l, w->heads[h]) : put_run_head(w, l, w->heads[h], half);
     if (good && is_long) good = put_overview(w, layer, w->heads[h], tile);
+    good = good && network_report_head(w->n, layer, w->heads[h], w->error);
     put_facts(w->p, &l->head[w->heads[h]]);
     text_put(w->p, "}");
   }
@@ -294,7 +295,7 @@ static bool put_layer(writer *w, int at, const network_layer *before, int *mask_
   const network_layer *l = &w->n->layers[layer];
   text_buffer *p = w->p;
   bool half = true;
-  if (!take_layer_heads(w, l) || !network_report(w->n, layer, w->error)) return false;
+  if (!take_layer_heads(w, l)) return false;
   text_put(p, at ? ",\n{\"name\":" : "\n{\"name\":");
   page_put_string(p, l->name);
   text_put(p, ",\"source\":");

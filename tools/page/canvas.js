@@ -62,6 +62,7 @@
       if (!dragged) box.setPointerCapture(event.pointerId);
       dragged = true;
       down = [event.clientX, event.clientY];
+      page.showTip(null);
       handler()?.drag(dx, dy);
       return;
     }
@@ -75,6 +76,7 @@
   box.addEventListener("wheel", (event) => {
     event.preventDefault();
     const [x, y] = place(event);
+    page.showTip(null);
     if (event.shiftKey) handler()?.drag(-event.deltaY, 0);
     else handler()?.wheel(x, y, Math.exp(-Math.max(-200, Math.min(200, event.deltaY)) / 400));
   }, { passive: false });

@@ -45,6 +45,7 @@
   }
 
   function zoom(factor) {
+    page.showTip(null);
     if (page.state.view === "matrix") page.zoomMatrix(factor);
     if (page.state.view === "network") page.zoomNetwork(factor);
   }

@@ -56,21 +56,25 @@
     return canvas;
   };
 
-  // Four digits, so that what is read is within 1e-3 of what is meant.
+  // A proper minus, in front and in an exponent.
+  const proper = (text) => text.replaceAll("-", "−");
+
+  // Four decimals, and three digits at least: what is read is within 1e-3 of what is meant.
   page.number = (x) => {
     if (Number.isNaN(x)) return "none";
     if (!Number.isFinite(x)) return x < 0 ? "−∞" : "∞";
     const size = Math.abs(x);
-    const text = size === 0 ? "0" : size < 0.00005 ? x.toExponential(1) : size < 10 ? x.toFixed(4) : x.toPrecision(5);
-    return text.replace("-", "−");
+    if (size === 0) return "0";
+    if (size < 0.001) return proper(x.toExponential(2));
+    return proper(size < 0.01 ? x.toPrecision(3) : size < 10 ? x.toFixed(4) : x.toPrecision(5));
   };
   page.shortNumber = (x) => {
     if (!Number.isFinite(x)) return "";
-    const size = Math.abs(x), text = size >= 100 ? x.toFixed(0) : size >= 10 ? x.toFixed(1) : x.toFixed(2);
-    return text.replace("-", "−");
+    const size = Math.abs(x);
+    return proper(size >= 100 ? x.toFixed(0) : size >= 10 ? x.toFixed(1) : x.toFixed(2));
   };
   // Of a few significant digits, for ticks.
-  page.tick = (x) => String(Number(x.toPrecision(2))).replace("-", "−");
+  page.tick = (x) => proper(String(Number(x.toPrecision(2))));
 
   page.QUANTITIES = {
     P: { short: "P", unit: "share of a row" },
