@@ -21,13 +21,16 @@ static void put_name(text_buffer *b, const char *name)
   free(l.text);
 }
 
-void svg_put_panel_name(text_buffer *b, const svg_picture *p, const svg_panel *panel)
+void svg_put_panel_name(svg_picture *p, const svg_panel *panel, double x, double y)
 {
+  text_buffer *b = &p->body;
+  text_format(b, "<text x=\"%s\" y=\"%s\" font-size=\"%d\" font-weight=\"bold\" fill=\"%s\">", px(x).text, px(y).text,
+              SVG_TEXT, colour_show(p->theme->ink).text);
   if (p->options->n_layers > 1) {
     put_name(b, svg_layer(p, panel)->name);
     text_put(b, ", ");
   }
-  text_format(b, "head %" PRId64, panel->head);
+  text_format(b, "head %" PRId64 "</text>\n", panel->head);
 }
 
 bool svg_is_pinned(const svg_picture *p, int64_t query) { return p->options->pinned && p->options->pin == query; }
