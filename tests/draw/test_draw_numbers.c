@@ -71,7 +71,7 @@ static void add_mask(drawn *d, mask_kind kind, random_state *r)
 {
   oracle_attention *o = &d->o;
   const bool is_bool = kind == SHORT_BOOL;
-  const int64_t dim[4] = {kind == BIASES ? o->b : 1, kind == BIASES ? o->hq : 1, kind == SHORT_BOOL ? 1 : o->sq,
+  const int64_t dim[4] = {kind == BIASES ? o->b : 1, kind == BIASES ? o->hq : 1, o->sq,
                           kind == SHORT_BOOL ? d->keys - 2 : d->keys};
   const int skipped = kind == BIASES ? 0 : 2;
   const int64_t count = dim[0] * dim[1] * dim[2] * dim[3];
@@ -88,7 +88,7 @@ static void add_mask(drawn *d, mask_kind kind, random_state *r)
   assert_true(t && mask);
   for (int64_t i = 0; i < count; i++) {
     const bool hidden = kind == HIDDEN_ROWS && i / dim[3] % 3 == 1;
-    mask[i] = is_bool  ? (double)(i % 4 != 1)
+    mask[i] = is_bool  ? (double)(i % 5 != 1)
               : hidden ? -(double)INFINITY
                        : number_round(CLATTN_F32, i % 7 == 3 ? -(double)INFINITY : random_unit(r));
     if (is_bool)

@@ -201,6 +201,37 @@ static void test_bare(void **state)
   spawned_free(&run);
 }
 
+static void write_square(const char *name, int64_t n, const double *corner, double last)
+{
+  st_file file = {0};
+  st_tensor *t = st_add(&file, name, ST_F32, 2, (int64_t[]){n, n});
+  float *numbers = (float *)t->data;
+  for (int i = 0; i < 9; i++) numbers[i / 3 * n + i % 3] = (float)corner[i];
+  numbers[n * n - 1] = (float)last;
+  if (name[0] == 'A')
+    for (int64_t i = 0; i < 9; i++) numbers[i / 3 * n + 3 + i % 3] = -INFINITY;
+  write_file(&file, FILE_NAME);
+}
+
+/* 40 tokens in tiles of 3: of weights the largest counts, of scores the mean, of the last tile's single number too. */
+static void test_tiles(void **state)
+{
+  (void)state;
+  static const double weights[9] = {0.25, 0, 0, 0.1, 0.75, 0, 0.2, 0.3, 0.5}, scores[9] = {1, 2, 3, -4, 5, 6, 7, -8, 6};
+  write_square("P", 40, weights, 0.5);
+  spawned run = SPAWN(false, "draw", FILE_NAME, "--view", "matrix");
+  assert_spawned(&run, 0, "each number is the largest of 3 x 3 tokens\n", NULL);
+  want_in(&run, "\n      0  0.75    .    .    .");
+  want_in(&run, "\n     39     .    .    .    .    .    .    .    .    .    .    .    .    . 0.50\n");
+  spawned_free(&run);
+  write_square("A", 40, scores, -3.0);
+  run = SPAWN(false, "draw", FILE_NAME, "--view", "matrix");
+  assert_spawned(&run, 0, "each number is the mean of 3 x 3 tokens\n", NULL);
+  want_in(&run, "\n      0   2.00     .  0.00  0.00");
+  want_in(&run, "  0.00  0.00 -3.00\n");
+  spawned_free(&run);
+}
+
 /* Escape sequences, other controls, marks that turn a line around, wide and long and right-to-left texts, quotes. */
 static const char hostile[] = "[\"\\u001b[2J\\u001b]0;owned\\u0007\",\"a\\n\\tb\\u009b31m\\u007f\\u0085\\u2028\","
                               "\"\\u202eevil\\u2066\\u200f<script>\\\"&'\"]";
@@ -330,15 +361,11 @@ static void test_blocks_fit(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_plain),
-      cmocka_unit_test(test_long),
-      cmocka_unit_test(test_batch),
-      cmocka_unit_test(test_order),
-      cmocka_unit_test(test_bare),
-      cmocka_unit_test(test_hostile_plain),
-      cmocka_unit_test(test_hostile_terminal),
-      cmocka_unit_test(test_endless_token),
-      cmocka_unit_test(test_blocks),
+      cmocka_unit_test(test_plain),         cmocka_unit_test(test_long),
+      cmocka_unit_test(test_batch),         cmocka_unit_test(test_order),
+      cmocka_unit_test(test_bare),          cmocka_unit_test(test_tiles),
+      cmocka_unit_test(test_hostile_plain), cmocka_unit_test(test_hostile_terminal),
+      cmocka_unit_test(test_endless_token), cmocka_unit_test(test_blocks),
       cmocka_unit_test(test_blocks_fit),
   };
   if (argc > 1) cmocka_set_test_filter(argv[1]);
