@@ -22,10 +22,11 @@ clattn_status ca_network_plan(const ca_network *network, clattn_map_desc *desc, 
                               clattn_plan **plan, clattn_report *report)
 {
   desc->attention = network->desc->attention;
+  const int64_t width = dim[3] ? dim[3] : 1, head = (dim[2] ? dim[2] : 1) * width; /* nothing has strides, too */
   desc->map = (clattn_tensor){.dtype = network->real,
                               .rank = 4,
                               .dim = {dim[0], dim[1], dim[2], dim[3]},
-                              .stride = {dim[1] * dim[2] * dim[3], dim[2] * dim[3], dim[3], 1}};
+                              .stride = {dim[1] * head, head, width, 1}};
   return clattn_plan_map(network->context, desc, plan, report);
 }
 

@@ -38,8 +38,10 @@ clattn_status ca_validate_network(const clattn_network_desc *theirs, const clatt
   map.attention = attention;
   map.quantity = CLATTN_QUANTITY_ENTROPY;
   map.tile_keys = keys;
-  map.map = (clattn_tensor){
-      .dtype = CLATTN_F32, .rank = 4, .dim = {q[0], q[1], q[2], keys > 0}, .stride = {q[1] * q[2], q[2], 1, 1}};
+  map.map = (clattn_tensor){.dtype = CLATTN_F32,
+                            .rank = 4,
+                            .dim = {q[0], q[1], q[2], keys > 0},
+                            .stride = {(q[1] + 1) * (q[2] + 1), q[2] + 1, 1, 1}};
   return ca_validate_map(&map, problem, report);
 }
 

@@ -44,6 +44,9 @@ static struct {
     {"no memory to assemble ", false},
     {"no memory for a trial: ", false},
     {"CLATTN_LIMITS: no memory for ", false},
+    {"no memory for columns of ", false},
+    {"no memory for products of ", false},
+    {"no memory for a block of ", false},
 };
 enum { SAYINGS = sizeof sayings / sizeof sayings[0] };
 
@@ -103,6 +106,24 @@ static clattn_status run_on_host(clattn_report *report)
   return status;
 }
 
+static clattn_status report_on_network(clattn_report *report)
+{
+  static float lse[SMALL_HQ * SMALL_SQ];
+  clattn_attention_desc attention = small.desc;
+  clattn_network_desc desc = CLATTN_NETWORK_DESC_INIT;
+  clattn_network_head heads[SMALL_HQ] = {CLATTN_NETWORK_HEAD_INIT};
+  clattn_network_pair pairs[SMALL_HQ];
+  attention.k.dim[2] = SMALL_SQ;
+  attention.lse = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, SMALL_HQ, SMALL_SQ});
+  desc.attention = &attention;
+  desc.n_pairs = 1;
+  desc.pairs = pairs;
+  const clattn_host_binding b[3] = {{.slot = CLATTN_Q, .data = small.q, .bytes = sizeof small.q},
+                                    {.slot = CLATTN_K, .data = small.k, .bytes = sizeof small.k},
+                                    {.slot = CLATTN_LSE, .data = lse, .bytes = sizeof lse}};
+  return clattn_network_report(dut.context, &desc, b, 3, heads, report);
+}
+
 /* Fails each allocation of `act` in turn; `most` is how many are tried. */
 static void starve(clattn_status (*act)(clattn_report *report), int most)
 {
@@ -152,6 +173,16 @@ static void running(void **state)
 {
   (void)state;
   starve(run_on_host, MANY_ALLOCATIONS);
+}
+
+/* Once with memory, so that programs are there: what is asked for later is then reached too. */
+static void reporting(void **state)
+{
+  (void)state;
+  clattn_report report;
+  starve(report_on_network, MANY_ALLOCATIONS);
+  assert_status(CLATTN_OK, report_on_network(&report), &report);
+  starve(report_on_network, MANY_ALLOCATIONS);
 }
 
 static clattn_status create_with_limits(clattn_report *report)
@@ -209,13 +240,10 @@ static int teardown(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(picking),
-      cmocka_unit_test(planning),
-      cmocka_unit_test(packing),
-      cmocka_unit_test(running),
-      cmocka_unit_test(limits),
-      cmocka_unit_test(testing_itself),
-      cmocka_unit_test(everything_was_said),
+      cmocka_unit_test(picking),        cmocka_unit_test(planning),
+      cmocka_unit_test(packing),        cmocka_unit_test(running),
+      cmocka_unit_test(reporting),      cmocka_unit_test(limits),
+      cmocka_unit_test(testing_itself), cmocka_unit_test(everything_was_said),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
