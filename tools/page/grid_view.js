@@ -118,7 +118,7 @@
     const several = page.data.layers.length > 1, names = several ? 190 : 10;
     const across = (grid.clientWidth - names) / COLUMNS - 6;
     const down = (grid.clientHeight - 40) / rows.length - (several ? 6 : 28);
-    const size = Math.floor(Math.max(44, Math.min(240, across, down)));
+    const size = Math.floor(down < 44 ? Math.max(44, Math.min(96, across)) : Math.max(44, Math.min(240, across, down)));
     grid.style.gridTemplateColumns = `${several ? "max-content " : ""}repeat(${COLUMNS}, ${size}px)`;
   }
 
