@@ -565,7 +565,8 @@ class Large(PageCase):
                               ".every((t) => t.dataset.picture)")
         print(f"thumbnails after {time.monotonic() - opened:.2f} s")
         self.browser.screenshot("grid-512")
-        self.set(view="matrix")
+        self.browser.click(".thumb[data-layer='3'][data-head='4']")
+        self.assertEqual([self.state(name) for name in ("layer", "head", "view")], [3, 4, "matrix"])
         frames = self.browser.driver.execute_async_script("""
             const done = arguments[0], times = [];
             let last = performance.now(), n = 0;

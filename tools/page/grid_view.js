@@ -173,5 +173,6 @@
     thumbs.forEach((row, i) => row.forEach((thumb, h) => thumb.inSight && show(i, h)));
     page.setLegendGrid(quantityOf(layer));
     if (changed.has("view")) thumbs[at.layer][at.head].focus();
+    if (changed.has("layer") || changed.has("head")) thumbs[at.layer][at.head].scrollIntoView({ block: "nearest" });
   });
 })();
