@@ -70,7 +70,7 @@ CA_WITHIN vec show(int quantity, vec s, ca_real lse, vec weight)
 /* Up to P_LANES neighbours; lanes past the n-th hold nothing that matters. */
 CA_WITHIN vec scores_load(__global const ca_real *from, int n)
 {
-  if (n >= P_LANES) return *(__global const vec_anywhere *)from;
+  if (P_LANES == 1 || n >= P_LANES) return *(__global const vec_anywhere *)from;
   lanes part;
   for (int i = 0; i < P_LANES; i++) part.at[i] = i < n ? from[i] : -INFINITY;
   return part.all;
@@ -81,6 +81,7 @@ CA_WITHIN vec weights_load(const ca_map_args *args, __global const uchar *weight
   if (args->weight_type == 0) return (vec)(1);
   const long stride = args->key_weight.stride[2];
   const long at = args->key_weight.offset + b * args->key_weight.stride[0] + j * stride;
+  if (P_LANES == 1) return (vec)(ca_load(weight, at, args->weight_type));
 #if P_LANES > 1
   if (stride == 1 && n >= P_LANES) return vec_load_typed(weight, at, args->weight_type);
 #endif
@@ -99,7 +100,10 @@ CA_WITHIN void map_store(__global uchar *to, long at, long stride, int type, vec
 #endif
   lanes part;
   part.all = x;
-  for (int i = 0; i < min(n, P_LANES); i++) ca_store(to, at + i * stride, type, part.at[i]);
+  if (P_LANES == 1)
+    ca_store(to, at, type, part.at[0]);
+  else
+    for (int i = 0; i < min(n, P_LANES); i++) ca_store(to, at + i * stride, type, part.at[i]);
 }
 
 static ca_real row_lse(const ca_map_args *args, __global const uchar *lse, int b, int r)
@@ -151,7 +155,7 @@ CA_WITHIN vec raise(vec top, vec x) { return x > top || x != x ? x : top; }
 CA_WITHIN void take(tally *a, int quantity, vec t, int n)
 {
   vec term = quantity >= CA_MAP_SCALED ? (t == (vec)(-INFINITY) ? (vec)(0) : t) : t;
-  if (n < P_LANES) {
+  if (P_LANES > 1 && n < P_LANES) {
     lanes sum, top;
     sum.all = term;
     top.all = t;
@@ -166,30 +170,31 @@ CA_WITHIN void take(tally *a, int quantity, vec t, int n)
   a->top = raise(a->top, t);
 }
 
-/* b after a. */
-static total join(total a, total b)
+/* Other sums after a. No struct is returned: Oclgrind lacks what that becomes. */
+static void join(total *a, ca_real sum, ca_real lost, ca_real top)
 {
-  ADD_EXACTLY(ca_real, a.sum, a.lost, b.sum)
-  ADD_EXACTLY(ca_real, a.sum, a.lost, b.lost)
-  a.top = b.top > a.top || b.top != b.top ? b.top : a.top;
-  return a;
+  ADD_EXACTLY(ca_real, a->sum, a->lost, sum)
+  ADD_EXACTLY(ca_real, a->sum, a->lost, lost)
+  a->top = top > a->top || top != top ? top : a->top;
 }
 
 /* Of the first n lanes. */
-static total lanes_joined(const tally *a, int n)
+static void lanes_join(const tally *a, int n, total *all)
 {
   lanes sum, lost, top;
   sum.all = a->sum;
   lost.all = a->lost;
   top.all = a->top;
-  total all = {sum.at[0], lost.at[0], top.at[0]};
-  for (int i = 1; i < min(n, P_LANES); i++) all = join(all, (total){sum.at[i], lost.at[i], top.at[i]});
-  return all;
+  all->sum = sum.at[0];
+  all->lost = lost.at[0];
+  all->top = top.at[0];
+  if (P_LANES > 1)
+    for (int i = 1; i < min(n, P_LANES); i++) join(all, sum.at[i], lost.at[i], top.at[i]);
 }
 
 /* The work-item's part of what the step has of tile (tile_row, tile_key). */
-CA_APART total tile_part(const ca_map_args *args, __global const uchar *work, __global const uchar *lse,
-                         __global const uchar *weight, int b, int tile_row, int tile_key, int lane)
+CA_APART void tile_part(const ca_map_args *args, __global const uchar *work, __global const uchar *lse,
+                         __global const uchar *weight, int b, int tile_row, int tile_key, int lane, total *all)
 {
   const int down = lane / args->across, across = lane - down * args->across;
   const int first_row = max(tile_row * args->tile_rows - args->row, 0);
@@ -206,30 +211,30 @@ CA_APART total tile_part(const ca_map_args *args, __global const uchar *work, __
       take(&a, args->quantity, show(args->quantity, s, l, weights_load(args, weight, b, j, n)), n);
     }
   }
-  return lanes_joined(&a, end_key - first_key);
+  lanes_join(&a, end_key - first_key, all);
 }
 
 /* What the tile had before, and what becomes of it. */
 static void tile_end(const ca_map_args *args, __global uchar *work, __global uchar *map, __global uchar *map_max, int b,
-                     int tile_row, int tile_key, total t)
+                     int tile_row, int tile_key, total *t)
 {
   /* A step may end one row of tiles and begin the next, by different work-items: each has its own place. */
   const long tile_keys = (args->keys - 1) / args->tile_keys + 1;
   __global ca_real *carry =
       (__global ca_real *)work + args->carry + ((tile_row & 1) * tile_keys + tile_key) * CA_MAP_CARRY;
-  if ((long)tile_row * args->tile_rows < args->row) t = join((total){carry[0], carry[1], carry[2]}, t);
+  if ((long)tile_row * args->tile_rows < args->row) join(t, carry[0], carry[1], carry[2]);
   const long end = min((long)(tile_row + 1) * args->tile_rows, (long)args->all_rows);
   if (end > (long)args->row + args->rows) {
-    carry[0] = t.sum;
-    carry[1] = t.lost;
-    carry[2] = t.top;
+    carry[0] = t->sum;
+    carry[1] = t->lost;
+    carry[2] = t->top;
     return;
   }
-  const ca_real sum = isinf(t.sum) || isnan(t.sum) ? t.sum : t.sum + t.lost;
-  const bool is_nothing = args->quantity >= CA_MAP_SCALED && t.top == -INFINITY;
+  const ca_real sum = isinf(t->sum) || isnan(t->sum) ? t->sum : t->sum + t->lost;
+  const bool is_nothing = args->quantity >= CA_MAP_SCALED && t->top == -INFINITY;
   if (args->map_type)
     ca_store(map, tile_at(&args->map, b, tile_row, tile_key), args->map_type, is_nothing ? -INFINITY : sum);
-  if (args->max_type) ca_store(map_max, tile_at(&args->map_max, b, tile_row, tile_key), args->max_type, t.top);
+  if (args->max_type) ca_store(map_max, tile_at(&args->map_max, b, tile_row, tile_key), args->max_type, t->top);
 }
 
 __kernel __attribute__((reqd_work_group_size(P_WG, 1, 1))) CA_WHOLE_VECTORS void
@@ -257,15 +262,16 @@ map(const ca_map_args args, __global uchar *work, __global const uchar *lse, __g
     long rest = min(first + owner, tiles - 1);
     const int tile_key = ca_take_index(&rest, tile_keys);
     const int tile_row = first_tile + ca_take_index(&rest, tile_rows), b = (int)rest;
-    total t = tile_part(&args, work, lse, weight, b, tile_row, tile_key, lane);
+    total t;
+    tile_part(&args, work, lse, weight, b, tile_row, tile_key, lane, &t);
     for (int others = sharing / 2; others > 0; others /= 2) {
       sum[lane] = t.sum;
       lost[lane] = t.lost;
       top[lane] = t.top;
       barrier(CLK_LOCAL_MEM_FENCE);
-      if (lane < others) t = join(t, (total){sum[lane + others], lost[lane + others], top[lane + others]});
+      if (lane < others) join(&t, sum[lane + others], lost[lane + others], top[lane + others]);
       barrier(CLK_LOCAL_MEM_FENCE);
     }
-    if (lane == 0 && first + owner < tiles) tile_end(&args, work, map, map_max, b, tile_row, tile_key, t);
+    if (lane == 0 && first + owner < tiles) tile_end(&args, work, map, map_max, b, tile_row, tile_key, &t);
   }
 }

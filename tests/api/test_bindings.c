@@ -67,11 +67,11 @@ static void missing_and_surplus(void **state)
   b[4].slot = CLATTN_A; /* inside the workspace, not a buffer of the caller */
   refused(f, b, 5, CLATTN_INVALID_BINDING, "a is bound", "does not have it");
   b[4].slot = 0;
-  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 0, must be 1 to 31", "");
+  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 0, must be 1 to 34", "");
   b[4].slot = CLATTN_SLOT_COUNT;
-  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 32", "1 to 31");
+  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is 35", "1 to 34");
   b[4].slot = -3;
-  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is -3", "1 to 31");
+  refused(f, b, 5, CLATTN_INVALID_BINDING, "binding 4: slot is -3", "1 to 34");
   copy(f, b);
   b[2].mem = NULL;
   refused(f, b, 4, CLATTN_INVALID_BINDING, "v: its buffer is NULL", "");
@@ -240,7 +240,7 @@ static void host_bindings(void **state)
   HOST_REFUSED(b[3].bytes = 0, 4, CLATTN_BUFFER_TOO_SMALL, "y: needs 1152 bytes", "has 0");
   HOST_REFUSED(b[1].data = NULL, 4, CLATTN_INVALID_BINDING, "k: its data is NULL");
   HOST_REFUSED(b[1].slot = CLATTN_Q, 4, CLATTN_INVALID_BINDING, "q is bound twice");
-  HOST_REFUSED(b[1].slot = 400, 4, CLATTN_INVALID_BINDING, "binding 1: slot is 400, must be 1 to 31");
+  HOST_REFUSED(b[1].slot = 400, 4, CLATTN_INVALID_BINDING, "binding 1: slot is 400, must be 1 to 34");
   HOST_REFUSED(b[1].reserved = 1, 4, CLATTN_INVALID_BINDING, "k: reserved is 1");
   HOST_REFUSED((void)b, 3, CLATTN_INVALID_BINDING, "y is not bound");
   HOST_REFUSED((b[4] = b[3], b[4].slot = CLATTN_LSE), 5, CLATTN_INVALID_BINDING,
