@@ -351,8 +351,11 @@ class Hands(PageCase):
         self.browser.find("#token [data-query='6']").click()
         self.assertEqual(self.state("pinned"), {"query": 6, "key": 6})
 
-    def test_pinned_by_the_command(self):
-        self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--pin", "12", "--view", "network")
+    def test_options_of_the_command(self):
+        self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--pin", "12", "--view", "network", "--top", "20",
+                  "--threshold", "0.25", "--show", "Pv")
+        self.assertEqual([self.state(name) for name in ("top", "threshold", "quantity")], [20, 0.25, "Pv"])
+        self.assertEqual(self.browser.find("#top-said").text, "at most 20")
         self.assertEqual(self.state("pinned"), {"query": 12, "key": 12})
         self.assertIn("“ too” token 12 pinned", self.browser.find("#token").text)
         self.assertEqual((self.state("layer"), self.state("head")), (0, 8))  # whose tokens attend single others the most
