@@ -349,6 +349,27 @@ static void test_one_token(void **state)
   free(text);
 }
 
+/* A long title is cut where it is shown, and makes the picture wide enough; readers of the screen have all of it. */
+static void test_long_title(void **state)
+{
+  (void)state;
+  const float one = 1.0f;
+  char title[301];
+  memset(title, 'i', sizeof title - 1);
+  title[300] = '\0';
+  write_bare("svg-title", "P", 1, 1, 1, &one, NULL);
+  char *text = DRAW(false, "svg-title", "title.svg", "--view", "matrix", "--title", title);
+  svg_document d = svg_read(text);
+  assert_string_equal(d.elements[1].text, title);
+  int at = 0;
+  const svg_element *shown = svg_next(&d, &at, "text", NULL);
+  assert_string_equal(svg_value(shown, "font-weight"), "bold");
+  assert_int_equal(strlen(shown->text), 79 + 3); /* code points, the last one an ellipsis */
+  assert_true(svg_number(&d.elements[0], "width") > 79 * 0.27 * 14);
+  svg_free(&d);
+  free(text);
+}
+
 static void test_many_tokens(void **state)
 {
   (void)state;
@@ -473,9 +494,9 @@ int main(void)
       cmocka_unit_test(test_layer_edges),   cmocka_unit_test(test_readme_pictures),
       cmocka_unit_test(test_two_sequences), cmocka_unit_test(test_cells),
       cmocka_unit_test(test_hostile_texts), cmocka_unit_test(test_one_token),
-      cmocka_unit_test(test_many_tokens),   cmocka_unit_test(test_grid),
-      cmocka_unit_test(test_limits),        cmocka_unit_test(test_pin),
-      cmocka_unit_test(test_same_bytes),
+      cmocka_unit_test(test_long_title),    cmocka_unit_test(test_many_tokens),
+      cmocka_unit_test(test_grid),          cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_pin),           cmocka_unit_test(test_same_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

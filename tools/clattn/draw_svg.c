@@ -21,13 +21,16 @@ static void put_name(text_buffer *b, const char *name)
   free(l.text);
 }
 
-void svg_put_panel_name(text_buffer *b, const svg_picture *p, const svg_panel *panel)
+void svg_put_panel_name(svg_picture *p, const svg_panel *panel, double x, double y)
 {
+  text_buffer *b = &p->body;
+  text_format(b, "<text x=\"%s\" y=\"%s\" font-size=\"%d\" font-weight=\"bold\" fill=\"%s\">", px(x).text, px(y).text,
+              SVG_TEXT, colour_show(p->theme->ink).text);
   if (p->options->n_layers > 1) {
     put_name(b, svg_layer(p, panel)->name);
     text_put(b, ", ");
   }
-  text_format(b, "head %" PRId64, panel->head);
+  text_format(b, "head %" PRId64 "</text>\n", panel->head);
 }
 
 bool svg_is_pinned(const svg_picture *p, int64_t query) { return p->options->pinned && p->options->pin == query; }
@@ -134,23 +137,28 @@ static bool gather(svg_picture *p)
 
 /* ---- the words around it ---- */
 
-/* "layer 13, head 8", "layer 13", "12 layers"; escaped. */
-static void put_title(text_buffer *b, const svg_picture *p)
+enum { TITLE_TEXT = 14 };
+static const double title_max_width = 48.0, bold = 1.1; /* wider than the widths of label_text.c */
+
+/* "layer 13, head 8", "layer 13, 9 heads", "12 layers, 108 heads"; or what was asked for. Visible, cut, not escaped. */
+static label make_title(const svg_picture *p)
 {
   const draw_options *o = p->options;
-  if (o->title) {
-    label_put_whole(b, o->title);
-    return;
-  }
-  if (o->n_layers > 1) {
-    text_format(b, "%d layers", o->n_layers);
-  } else {
-    put_name(b, svg_layer(p, p->panels)->name);
-  }
+  if (o->title) return label_make(o->title, TITLE_POINTS, title_max_width);
+  char layers[32], heads[48];
+  text_buffer title = {0};
+  snprintf(layers, sizeof layers, "%d layers", o->n_layers);
   if (p->n_panels == 1)
-    text_format(b, ", head %" PRId64, p->panels->head);
+    snprintf(heads, sizeof heads, ", head %" PRId64, p->panels->head);
   else
-    text_format(b, ", %d heads", p->n_panels);
+    snprintf(heads, sizeof heads, ", %d heads", p->n_panels);
+  label l = label_make(o->n_layers > 1 ? layers : svg_layer(p, p->panels)->name, TITLE_POINTS, title_max_width);
+  title.failed = !l.text;
+  if (l.text) text_put(&title, l.text);
+  text_put(&title, heads);
+  free(l.text);
+  if (title.failed) text_free(&title);
+  return (label){.text = title.text, .width = l.width + label_width(heads)};
 }
 
 /* For those who cannot see it. */
@@ -212,11 +220,13 @@ static void put_source(text_buffer *b, const svg_picture *p, double y, double wi
 
 static double larger(double a, double b) { return a > b ? a : b; }
 
-static void compose(svg_picture *p, text_buffer *b)
+static void compose(svg_picture *p, const label *title, text_buffer *b)
 {
   const colour_theme *t = p->theme;
   const double note_width = SVG_SMALL_TEXT * label_width(p->note);
-  const double width = ceil(larger(larger(p->width, p->legend_width), larger(note_width, 300.0)) + 2.0 * SVG_MARGIN);
+  const double title_width = TITLE_TEXT * bold * title->width;
+  const double width =
+      ceil(larger(larger(p->width, p->legend_width), larger(note_width, title_width)) + 2.0 * SVG_MARGIN);
   const double source_y = SVG_MARGIN + 27, body_y = source_of(p) ? source_y + 16 : source_y,
                legend_y = body_y + p->height + 30;
   const double note_y = legend_y + p->legend_height + 14, height = ceil(note_y + (p->note[0] ? SVG_MARGIN : 0));
@@ -225,13 +235,16 @@ static void compose(svg_picture *p, text_buffer *b)
               "height=\"%s\" viewBox=\"0 0 %s %s\" role=\"img\" aria-labelledby=\"title desc\" "
               "font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\">\n<title id=\"title\">",
               px(width).text, px(height).text, px(width).text, px(height).text);
-  put_title(b, p);
+  if (p->options->title)
+    label_put_whole(b, p->options->title);
+  else
+    label_put_escaped(b, title->text);
   text_put(b, "</title>\n<desc id=\"desc\">");
   put_description(b, p);
   text_format(b, "</desc>\n<rect width=\"100%%\" height=\"100%%\" fill=\"%s\"/>\n", colour_show(t->paper).text);
-  text_format(b, "<text x=\"%d\" y=\"%d\" font-size=\"14\" font-weight=\"bold\" fill=\"%s\">", SVG_MARGIN,
-              SVG_MARGIN + 12, colour_show(t->ink).text);
-  put_title(b, p);
+  text_format(b, "<text x=\"%d\" y=\"%d\" font-size=\"%d\" font-weight=\"bold\" fill=\"%s\">", SVG_MARGIN,
+              SVG_MARGIN + 12, TITLE_TEXT, colour_show(t->ink).text);
+  label_put_escaped(b, title->text);
   text_put(b, "</text>\n");
   put_source(b, p, source_y, width);
   text_format(b, "<g class=\"view\" transform=\"translate(%d %s)\">\n", SVG_MARGIN, px(body_y).text);
@@ -254,8 +267,10 @@ bool draw_svg(network *n, const draw_options *options, char **text, size_t *byte
   text_buffer all = {0};
   bool good = gather(&p) && views[options->view](&p);
   if (good) {
-    compose(&p, &all);
-    good = !(all.failed || p.body.failed || p.legend.failed) || st_fail(error, "out of memory");
+    const label title = make_title(&p);
+    if (title.text) compose(&p, &title, &all);
+    good = (title.text && !all.failed && !p.body.failed && !p.legend.failed) || st_fail(error, "out of memory");
+    free(title.text);
   }
   text_free(&p.body);
   text_free(&p.legend);

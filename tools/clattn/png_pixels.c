@@ -7,7 +7,7 @@ bool png_pixels(const colour *pixels, int64_t width, int64_t height, unsigned pe
 {
   (void)pixels, (void)width, (void)height, (void)per_metre, (void)data, (void)bytes;
   return st_fail(error,
-                 "this needs libpng, which this clattn was built without: install it (on Debian: libpng-dev) and "
+                 "an image needs libpng, and this clattn was built without: install it (on Debian: libpng-dev) and "
                  "build again");
 }
 

@@ -20,7 +20,7 @@ enum {
   LABEL_GAP = 6,
 };
 
-static const double label_max_width = 9.0, slant = 0.70710678, least_text = 7.0, thumb_text = 9.0;
+static const double label_max_width = 9.0, slant = 0.70710678, least_text = 7.0, thinned_text = 9.0;
 
 typedef struct axis {
   svg_labels labels;
@@ -66,7 +66,7 @@ static bool axis_make(axis *a, bool named, char *const *texts, int64_t tokens, d
   a->labels = svg_labels_make(texts, tokens, label_max_width);
   if (!a->labels.labels) return st_fail(p->error, "out of memory");
   if (pitch * 0.92 < a->size) a->size = pitch * 0.92;
-  if (a->size < least_text) a->size = thumb_text;
+  if (a->size < least_text) a->size = thinned_text;
   a->each = named ? thinned(pitch, a->size) : thinned(pitch, pitch < SLANT_FROM ? NUMBER_ROOM : a->size);
   a->reach = a->labels.widest * a->size;
   if (a->each > 1 && named) a->reach += a->size * 0.64 * (2.0 + floor(log10((double)tokens)));
@@ -148,58 +148,83 @@ static void put_axis_names(svg_picture *p, double x, double y)
   text_put(&p->body, "query \xe2\x86\x93</text>\n");
 }
 
-/* A panel at its place; its size where nothing is to be drawn (cells NULL). */
-static bool panel(svg_picture *p, const svg_panel *at, const layout *lay, const float *cells, double left, double top,
-                  double *width, double *height)
+/* One panel: its axes, and where its cells are. */
+typedef struct panel {
+  axis row, column;
+  int64_t rows, keys; /* elements */
+  double pitch;       /* pixels a token */
+  double x, y;        /* of the first element, when the panel begins at 0 */
+  double across, down;
+  double width, height; /* labels included */
+} panel;
+
+static void panel_free(panel *a)
 {
-  const network_layer *l = svg_layer(p, at);
-  const double pitch = lay->cell / (double)lay->tile;
-  const int64_t rows = svg_tiles(l->sq, lay->tile), keys = svg_tiles(l->sk, lay->tile);
-  const double across = (double)keys * lay->cell, down = (double)rows * lay->cell;
-  axis row = {0}, column = {0};
-  bool good = axis_make(&row, l->named, l->query_tokens, l->sq, pitch, p) &&
-              axis_make(&column, l->named, l->key_tokens, l->sk, pitch, p);
-  if (good) {
-    /* Whole pixels, where an image is to have its own. */
-    const double gutter = ceil(row.reach > 46.0 ? row.reach : 46.0) + LABEL_GAP;
-    const double head =
-        (p->n_panels > 1 ? HEADING : 0) + ceil(column_reach(&column) > 28.0 ? column_reach(&column) : 28.0) + LABEL_GAP;
-    const double x = left + gutter, y = top + head, turn = column_turn(&column);
-    *width = gutter + across + column_overhang(&column);
-    *height = head + down;
-    for (int64_t i = 0; i < l->sq && cells; i += row.each)
-      put_axis_label(p, &row, i, x - LABEL_GAP, y + ((double)i + 0.5) * pitch + row.size * 0.35, "end", 0.0);
-    for (int64_t j = 0; j < l->sk && cells; j += column.each)
-      put_axis_label(p, &column, j,
-                     x + ((double)j + 0.5) * pitch +
-                         column.size * (turn == 0.0    ? 0.0
-                                        : turn < -50.0 ? 0.35
-                                                       : 0.12),
-                     y - LABEL_GAP, turn == 0.0 ? "middle" : "start", turn);
-    if (cells) {
-      put_axis_names(p, x, y);
-      text_format(&p->body, "<rect x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\" fill=\"none\" stroke=\"%s\"/>\n",
-                  px(x - 1.0).text, px(y - 1.0).text, px(across + 1.0 + (lay->cell < GAP_FROM)).text,
-                  px(down + 1.0 + (lay->cell < GAP_FROM)).text, colour_show(p->theme->line).text);
-    }
-    if (cells && p->n_panels > 1) {
-      text_format(&p->body, "<text x=\"%s\" y=\"%s\" font-size=\"%d\" font-weight=\"bold\" fill=\"%s\">", px(x).text,
-                  px(top + 11.0).text, SVG_TEXT, colour_show(p->theme->ink).text);
-      svg_put_panel_name(&p->body, p, at);
-      text_put(&p->body, "</text>\n");
-    }
-    if (cells && lay->rects)
-      put_rects(p, cells, rows, keys, x, y, lay->cell);
-    else if (cells)
-      good = svg_put_image(p, &p->body, cells, rows, keys, x, y, lay->cell);
-    if (cells && p->options->pinned)
-      text_format(&p->body,
-                  "<rect class=\"pin\" x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\" fill=\"none\" stroke=\"%s\"/>\n",
-                  px(x - 1.0).text, px(y + (double)p->options->pin * pitch - 1.0).text, px(across + 1.0).text,
-                  px((pitch > 1.0 ? pitch : 1.0) + 1.0).text, colour_show(p->theme->ink).text);
+  svg_labels_free(&a->row.labels);
+  svg_labels_free(&a->column.labels);
+}
+
+static double larger(double a, double b) { return a > b ? a : b; }
+
+static bool panel_make(panel *a, svg_picture *p, const svg_panel *of, const layout *lay)
+{
+  const network_layer *l = svg_layer(p, of);
+  *a = (panel){
+      .rows = svg_tiles(l->sq, lay->tile), .keys = svg_tiles(l->sk, lay->tile), .pitch = lay->cell / (double)lay->tile};
+  if (!axis_make(&a->row, l->named, l->query_tokens, l->sq, a->pitch, p) ||
+      !axis_make(&a->column, l->named, l->key_tokens, l->sk, a->pitch, p)) {
+    panel_free(a);
+    return false;
   }
-  svg_labels_free(&row.labels);
-  svg_labels_free(&column.labels);
+  /* Whole pixels, where an image is to have its own; room for the names of the axes at least. */
+  a->x = ceil(larger(a->row.reach, 46.0)) + LABEL_GAP;
+  a->y = ceil(larger(column_reach(&a->column), 28.0)) + LABEL_GAP + (p->n_panels > 1 ? HEADING : 0);
+  a->across = (double)a->keys * lay->cell;
+  a->down = (double)a->rows * lay->cell;
+  a->width = a->x + a->across + column_overhang(&a->column);
+  a->height = a->y + a->down;
+  return true;
+}
+
+/* Of all tokens, or of each so many. */
+static void put_labels(svg_picture *p, const panel *a, double x, double y)
+{
+  const double turn = column_turn(&a->column);
+  const double shift = a->column.size * (turn == 0.0 ? 0.0 : turn < -50.0 ? 0.35 : 0.12);
+  for (int64_t i = 0; i < a->row.tokens; i += a->row.each)
+    put_axis_label(p, &a->row, i, x - LABEL_GAP, y + ((double)i + 0.5) * a->pitch + a->row.size * 0.35, "end", 0.0);
+  for (int64_t j = 0; j < a->column.tokens; j += a->column.each)
+    put_axis_label(p, &a->column, j, x + ((double)j + 0.5) * a->pitch + shift, y - LABEL_GAP,
+                   turn == 0.0 ? "middle" : "start", turn);
+}
+
+static void put_outline(svg_picture *p, const char *class_name, double x, double y, double width, double height,
+                        colour c)
+{
+  text_format(&p->body,
+              "<rect class=\"%s\" x=\"%s\" y=\"%s\" width=\"%s\" height=\"%s\" fill=\"none\" stroke=\"%s\"/>\n",
+              class_name, px(x).text, px(y).text, px(width).text, px(height).text, colour_show(c).text);
+}
+
+static bool put_panel(svg_picture *p, const svg_panel *of, const layout *lay, const float *cells, double left,
+                      double top)
+{
+  panel a;
+  if (!panel_make(&a, p, of, lay)) return false;
+  const double x = left + a.x, y = top + a.y, gap = lay->cell < GAP_FROM ? 2.0 : 1.0;
+  bool good = true;
+  put_labels(p, &a, x, y);
+  put_axis_names(p, x, y);
+  put_outline(p, "frame", x - 1.0, y - 1.0, a.across + gap, a.down + gap, p->theme->line);
+  if (p->n_panels > 1) svg_put_panel_name(p, of, x, top + 11.0);
+  if (lay->rects)
+    put_rects(p, cells, a.rows, a.keys, x, y, lay->cell);
+  else
+    good = svg_put_image(p, &p->body, cells, a.rows, a.keys, x, y, lay->cell);
+  if (p->options->pinned)
+    put_outline(p, "pin", x - 1.0, y + (double)p->options->pin * a.pitch - 1.0, a.across + 1.0,
+                larger(a.pitch, 1.0) + 1.0, p->theme->ink);
+  panel_free(&a);
   return good;
 }
 
@@ -215,10 +240,11 @@ static bool plan(svg_picture *p, layout *lay)
   *lay = (layout){.tile = svg_tile(longest, IMAGE_SIDE), .rects = rects <= RECTS};
   lay->cell = element_size(svg_tiles(longest, lay->tile));
   for (int i = 0; i < p->n_panels; i++) {
-    double width, height;
-    if (!panel(p, &p->panels[i], lay, NULL, 0.0, 0.0, &width, &height)) return false;
-    if (width > lay->width) lay->width = width;
-    if (height > lay->height) lay->height = height;
+    panel a;
+    if (!panel_make(&a, p, &p->panels[i], lay)) return false;
+    lay->width = larger(lay->width, a.width);
+    lay->height = larger(lay->height, a.height);
+    panel_free(&a);
   }
   return true;
 }
@@ -261,11 +287,9 @@ bool svg_matrix(svg_picture *p)
   svg_scale_end(&p->scale);
   const int columns = svg_columns(p, lay.width);
   bool good = true;
-  for (int i = 0; i < p->n_panels && good; i++) {
-    double width, height;
-    good = panel(p, &p->panels[i], &lay, cells[i], (i % columns) * (lay.width + SVG_PANEL_GAP),
-                 (i / columns) * (lay.height + SVG_PANEL_GAP), &width, &height);
-  }
+  for (int i = 0; i < p->n_panels && good; i++)
+    good = put_panel(p, &p->panels[i], &lay, cells[i], (i % columns) * (lay.width + SVG_PANEL_GAP),
+                     (i / columns) * (lay.height + SVG_PANEL_GAP));
   free_cells(cells, p->n_panels);
   const int lines = (p->n_panels + columns - 1) / columns;
   p->width = columns * (lay.width + SVG_PANEL_GAP) - SVG_PANEL_GAP;

@@ -207,14 +207,6 @@ static void note(svg_picture *p, size_t edges)
 
 typedef bool panel_layout(svg_picture *, const network_layer *, svg_edges *, double, double, bool, double *, double *);
 
-static void put_heading(svg_picture *p, const svg_panel *at, double x, double y)
-{
-  text_format(&p->body, "<text x=\"%s\" y=\"%s\" font-size=\"%d\" font-weight=\"bold\" fill=\"%s\">", px(x).text,
-              px(y).text, SVG_TEXT, colour_show(p->theme->ink).text);
-  svg_put_panel_name(&p->body, p, at);
-  text_put(&p->body, "</text>\n");
-}
-
 static bool put_panels(svg_picture *p, svg_edges *all, panel_layout *layout)
 {
   double widest = 0.0, y = 0.0;
@@ -234,7 +226,7 @@ static bool put_panels(svg_picture *p, svg_edges *all, panel_layout *layout)
     for (int k = first; k < i && good; k++) {
       const double x = (k - first) * (widest + SVG_PANEL_GAP);
       double width, height;
-      if (p->n_panels > 1) put_heading(p, &p->panels[k], x, y + 11.0);
+      if (p->n_panels > 1) svg_put_panel_name(p, &p->panels[k], x, y + 11.0);
       text_put(&p->body, "<g class=\"panel\">\n");
       good = layout(p, svg_layer(p, &p->panels[k]), &all[k], x, y + heading, true, &width, &height);
       text_put(&p->body, "</g>\n");

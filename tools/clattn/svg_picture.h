@@ -68,8 +68,8 @@ bool svg_grid(svg_picture *p);
 
 const network_layer *svg_layer(const svg_picture *p, const svg_panel *panel);
 
-/* "head 8", or with the layer's name where there are several layers; escaped. */
-void svg_put_panel_name(text_buffer *b, const svg_picture *p, const svg_panel *panel);
+/* A panel's heading: "head 8", or with the layer's name where there are several layers. */
+void svg_put_panel_name(svg_picture *p, const svg_panel *panel, double x, double y);
 
 /* How many panels of this size go into a row. */
 int svg_columns(const svg_picture *p, double panel_width);
