@@ -256,6 +256,21 @@ class Bare(PageCase):
         self.assertEqual(self.browser.run("return page.shownEdges().map((e) => [e.query, e.key])"),
                          [[at // 50, at % 50] for at in (0, 49, 50, 777, 2999)])
 
+    def test_sparse_and_long(self):
+        """Above 2,048 tokens an overview opens, and rows come of the edges."""
+        raw, edges = bytearray(4 * 3000 * 3000), {(0, 0): 0.5, (17, 2999): 0.25, (2999, 17): 0.75, (2999, 16): 0.125}
+        for (query, key), value in edges.items():
+            struct.pack_into("<f", raw, 4 * (query * 3000 + key), value)
+        page_inputs.write(self.path("long.safetensors"), {"P": ("F32", [3000, 3000], bytes(raw))}, {})
+        self.open(self.path("long.safetensors"), view="matrix", pinned={"query": 2999, "key": 2999})
+        self.assertLess(os.path.getsize(self.path("page.html")), 3e6)
+        listed = {int(n.get_attribute("data-key")): number(n.text) for n in self.browser.all("#token [data-key]")}
+        self.assertEqual(listed, {17: 0.75, 16: 0.125})
+        tiles = self.browser.run("const o = page.overview(0, 0, 'P', 'most'); return Array.from(o.values).filter((x) => x)")
+        self.assertEqual(tiles, [0.5, 0.25, 0.75])
+        self.set(view="network", top=0)
+        self.assertEqual(len(self.browser.run("return page.shownEdges()")), 3)
+
     def test_scores_with_infinities(self):
         numbers = [(-math.inf if j > i else 3.0 * i - 7.0 * j) for i in range(9) for j in range(9)]
         self.open(self.write("a.safetensors", [9, 9], numbers, "A"), view="matrix")
@@ -411,6 +426,22 @@ class Hands(PageCase):
         self.browser.press("ESCAPE")
         self.assertFalse(self.browser.find("#help").is_displayed())
 
+    def test_choice_by_arrows(self):
+        self.elephant(view="matrix", head=8)
+        self.browser.run("document.querySelector('#views [aria-checked=true]').focus()")
+        self.browser.press("ARROW_RIGHT")
+        self.assertEqual(self.state("view"), "network")
+        self.browser.run("document.querySelector('#quantities [aria-checked=true]').focus()")
+        self.browser.press("ARROW_LEFT")
+        self.assertEqual(self.state("quantity"), "antisymmetric")
+        self.assertTrue(all(e["value"] > 0 for e in self.browser.run("return page.shownEdges()")))
+
+    def test_without_a_worker(self):
+        self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--view", "matrix")
+        self.browser.run("window.Worker = undefined")
+        self.set(view="grid")
+        self.browser.wait_for("return [...document.querySelectorAll('.thumb')].every((t) => t.dataset.picture)")
+
     def test_everything_is_reached_by_tab(self):
         self.elephant(view="network")
         reached = set()
@@ -565,7 +596,8 @@ class Large(PageCase):
                               ".every((t) => t.dataset.picture)")
         print(f"thumbnails after {time.monotonic() - opened:.2f} s")
         self.browser.screenshot("grid-512")
-        self.set(view="matrix")
+        self.browser.click(".thumb[data-layer='3'][data-head='4']")
+        self.assertEqual([self.state(name) for name in ("layer", "head", "view")], [3, 4, "matrix"])
         frames = self.browser.driver.execute_async_script("""
             const done = arguments[0], times = [];
             let last = performance.now(), n = 0;
@@ -605,6 +637,19 @@ class Long(PageCase):
     """More tokens than a page shows cell by cell: an overview, and what one looks at."""
 
     TOKENS = 16384
+
+    def test_a_head_that_takes_the_worker(self):
+        """Small enough to be shown cell by cell, too large to be computed between two frames."""
+        s, halves = 1500, page_inputs.random_halves
+        name = self.path("middle.safetensors")
+        page_inputs.write(name, {x: ("F16", [1, 1, s, 64], halves(200 + at, s * 64)) for at, x in enumerate("QKV")},
+                          {"is_causal": "1", "scale": "0.5"})
+        self.open(name, "--view", "matrix")
+        self.browser.wait_for("return page.placeOfCell({ query: 0, key: 0 }) !== null")
+        tensors = page_inputs.read(name)
+        self.keys = [tensors["K"][1][j * 64:(j + 1) * 64] for j in range(s)]
+        self.queries = tensors["Q"][1]
+        self.check_pinned(1234)
 
     def test_overview_and_detail(self):
         s, halves = self.TOKENS, page_inputs.random_halves

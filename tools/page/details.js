@@ -31,15 +31,18 @@
     w_share: "antisymmetric share of W_QᵀW_K",
   };
 
+  const cut = (x) => Math.abs(x) < 1e-6 ? 0 : x; // what rounding leaves
+
   function putFacts(list, layer, head) {
     const { facts } = page.layer(layer).heads[head];
     for (const name in FACTS)
-      if (typeof facts[name] === "number") fact(list, FACTS[name], page.number(facts[name]), { fact: name });
+      if (typeof facts[name] === "number") fact(list, FACTS[name], page.number(cut(facts[name])), { fact: name });
   }
 
   function putHead(parent) {
     const { layer, head } = page.state, l = page.layer(layer), list = document.createElement("dl");
     add(parent, "h2", `${l.name}, ${page.headName(layer, head)}`).className = "caption";
+    if (l.source !== page.commonSource) add(parent, "p", page.tokenText(l.source), "quiet");
     list.className = "facts";
     fact(list, "queries × keys", `${l.sq} × ${l.sk}`);
     putFacts(list, layer, head);

@@ -118,7 +118,7 @@
     const several = page.data.layers.length > 1, names = several ? 190 : 10;
     const across = (grid.clientWidth - names) / COLUMNS - 6;
     const down = (grid.clientHeight - 40) / rows.length - (several ? 6 : 28);
-    const size = Math.floor(Math.max(44, Math.min(240, across, down)));
+    const size = Math.floor(down < 44 ? Math.max(44, Math.min(96, across)) : Math.max(44, Math.min(240, across, down)));
     grid.style.gridTemplateColumns = `${several ? "max-content " : ""}repeat(${COLUMNS}, ${size}px)`;
   }
 
@@ -173,5 +173,6 @@
     thumbs.forEach((row, i) => row.forEach((thumb, h) => thumb.inSight && show(i, h)));
     page.setLegendGrid(quantityOf(layer));
     if (changed.has("view")) thumbs[at.layer][at.head].focus();
+    if (changed.has("layer") || changed.has("head")) thumbs[at.layer][at.head].scrollIntoView({ block: "nearest" });
   });
 })();

@@ -5,33 +5,46 @@
   const queue = [], there = [];
   let worker = null, running = null;
 
-  // What the worker runs; `page` is its own there.
-  function serve() {
+  // Makes what does a job; in the worker `page` is its own.
+  function makeServer() {
     const heads = new Map();
     const work = {
       scores: (head, a) => page.scores(head, a.row, a.rows, a.key, a.keys),
       block: (head, a) => page.values(head, a.quantity, a.row, a.rows, a.key, a.keys),
       pool: (head, a) => page.pool(head, a.quantity, a.size),
     };
-    onmessage = (event) => {
-      const { kind, name, head, forget, argument } = event.data;
+    return ({ kind, name, head, forget, argument }) => {
       if (forget) heads.delete(forget);
       if (head) heads.set(name, head);
-      const result = work[kind](heads.get(name), argument);
-      postMessage(result, [(result.most || result).buffer]);
+      return work[kind](heads.get(name), argument);
     };
   }
 
-  function start() {
+  function finish(result) {
+    const done = running;
+    running = null;
+    done.resolve(result);
+    next();
+  }
+
+  const send = "onmessage = ({ data }) => { const r = serve(data); postMessage(r, [(r.most || r).buffer]); };";
+
+  function startWorker() {
     const scripts = ["values", "pool"].map((name) => document.getElementById("js-" + name).textContent);
-    const text = ["\"use strict\"; const page = {};", ...scripts, `(${serve})();`].join("\n");
-    worker = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
-    worker.onmessage = (event) => {
-      const done = running;
-      running = null;
-      done.resolve(event.data);
-      next();
-    };
+    const text = ["\"use strict\"; const page = {};", ...scripts, `const serve = (${makeServer})();`, send].join("\n");
+    const made = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
+    made.onmessage = (event) => finish(event.data);
+    return made;
+  }
+
+  // A browser that gives a page of a file no worker lets the page do the work itself, a job at a time between frames.
+  function start() {
+    try {
+      return startWorker();
+    } catch {
+      const serve = makeServer();
+      return { postMessage: (message) => setTimeout(() => finish(serve(message))) };
+    }
   }
 
   function next() {
@@ -44,12 +57,15 @@
     else message.head = page.readHead(layer, head);
     there.push(name);
     if (there.length > HEADS_THERE) message.forget = there.shift();
-    if (!worker) start();
+    worker = worker || start();
     worker.postMessage(message);
   }
 
-  // A promise of the result; the worker gets a head's numbers when it has them no more.
+  // A promise of the result; the worker gets a head's numbers when it has them no more. Of blocks, which are windows
+  // that somebody moves, the last one asked for counts: one before it that has not begun is dropped.
   page.ask = (kind, layer, head, argument, urgent) => new Promise((resolve) => {
+    const dropped = kind === "block" ? queue.findIndex((job) => job.kind === "block") : -1;
+    if (dropped >= 0) queue.splice(dropped, 1);
     queue.push({ kind, layer, head, argument, urgent, resolve });
     next();
   });

@@ -122,7 +122,7 @@
     for (let i = Math.floor(frame.y); i < Math.min(from.rows, frame.y + place.height / cellY); i++)
       for (let j = Math.floor(frame.x); j < Math.min(keys, frame.x + place.width / cellX); j++) {
         const value = from.values[i * keys + j], t = scale.at(value);
-        if (value === 0 || Number.isNaN(t)) continue;
+        if (Math.abs(value) < 0.005 || Number.isNaN(t)) continue;
         context.fillStyle = page.inkOn(map[Math.round(t * 255)]);
         const x = place.left + (j + 0.5 - frame.x) * cellX, y = place.top + (i + 0.5 - frame.y) * cellY;
         context.fillText(page.shortNumber(value), x, y);

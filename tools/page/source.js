@@ -10,6 +10,7 @@
   const texts = page.data.texts;
 
   page.layer = (layer) => layers[layer];
+  page.commonSource = layers.every((l) => l.source === layers[0].source) ? layers[0].source : "";
   page.queries = (layer) => texts[layers[layer].queries];
   page.keys = (layer) => texts[layers[layer].keys];
   page.isLong = (layer) => layers[layer].tile !== undefined;

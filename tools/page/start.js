@@ -17,7 +17,7 @@
   document.getElementById("title").textContent = page.tokenText(data.title);
   document.getElementById("subtitle").textContent =
     [count(layers.length, "layer"), count(heads, "head"), count(tokens, "token")].join(", ") +
-    (layers[0].source ? `. ${page.tokenText(layers[0].source)}` : "");
+    (page.commonSource ? `. ${page.tokenText(page.commonSource)}` : "");
   page.applyTheme();
   page.set(data.sharpest ? sharpest() : { layer: 0 });
   page.redraw();
