@@ -14,7 +14,7 @@ typedef struct ca_network {
   const clattn_host_binding *bindings;
   uint32_t n_bindings;
   clattn_network_head *heads;
-  clattn_dtype real; /* of the maps: float64 where an input is */
+  int32_t real; /* of the maps: float64 where an input is */
 } ca_network;
 
 clattn_status ca_network_run(const ca_network *network, clattn_report *report);

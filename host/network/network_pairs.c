@@ -110,7 +110,7 @@ static clattn_status enqueue_block(const pair_run *run, int which, clattn_map_de
   const clattn_status status = clattn_enqueue(plan, run->queue, b, n, 0, NULL, NULL, report);
   clattn_plan_destroy(plan); /* what is under way is not disturbed */
   CA_TRY(status);
-  const size_t bytes = (size_t)(dim[0] * dim[2] * dim[3]) * ca_dtype_bytes((int32_t)run->network->real);
+  const size_t bytes = (size_t)(dim[0] * dim[2] * dim[3]) * ca_dtype_bytes(run->network->real);
   const cl_int error =
       clEnqueueReadBuffer(run->queue, run->block_mem[which], CL_TRUE, 0, bytes, run->block[which], 0, NULL, NULL);
   return error ? ca_fail_cl(report, error, "%s: reading %zu bytes", ca_slot_text(CLATTN_MAP), bytes) : CLATTN_OK;
@@ -184,7 +184,7 @@ static clattn_status run_all(pair_run *run, clattn_report *report)
 clattn_status ca_network_pairs(const ca_network *network, clattn_report *report)
 {
   const ca_map_problem *map = &network->problem->map;
-  const int64_t row_bytes = map->b * map->rows * (int64_t)ca_dtype_bytes((int32_t)network->real);
+  const int64_t row_bytes = map->b * map->rows * (int64_t)ca_dtype_bytes(network->real);
   pair_run run = {.network = network, .band = BLOCK_BYTES / row_bytes};
   if (run.band < 1) run.band = 1;
   if (run.band > map->rows) run.band = map->rows;

@@ -68,12 +68,12 @@ static void sum_up(const ca_network *network, int64_t head, const void *entropy,
   h->entropy_max = -(double)INFINITY;
   for (int64_t row = head * n; row < (head + 1) * n; row++) {
     const bool counts = has_keys(network, row);
-    const double e = counts ? ca_number_load((int32_t)network->real, entropy, row) : 0.0;
+    const double e = counts ? ca_number_load(network->real, entropy, row) : 0.0;
     if (network->desc->row_entropy) network->desc->row_entropy[row] = e;
     if (!counts) continue;
     h->rows++;
     sum += e;
-    shares += ca_number_load((int32_t)network->real, first, row);
+    shares += ca_number_load(network->real, first, row);
     if (!(e >= h->entropy_min)) h->entropy_min = e;
     if (!(e <= h->entropy_max)) h->entropy_max = e;
   }
@@ -129,7 +129,7 @@ static void no_pairs(const ca_network *network)
 clattn_status ca_network_run(const ca_network *network, clattn_report *report)
 {
   const ca_map_problem *map = &network->problem->map;
-  const size_t bytes = (size_t)(map->b * map->heads * map->rows) * ca_dtype_bytes((int32_t)network->real);
+  const size_t bytes = (size_t)(map->b * map->heads * map->rows) * ca_dtype_bytes(network->real);
   char *columns = malloc(2 * bytes + 1);
   if (!columns) return ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "no memory for columns of %zu bytes", bytes);
   const clattn_status status = run_columns(network, columns, columns + bytes, bytes, report);

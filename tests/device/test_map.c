@@ -184,6 +184,10 @@ static void many_steps(void **state)
       c.quantity = quantity;
       run(state, c);
     }
+  /* A step in the middle ends a row of tiles and begins one that goes on. */
+  run(state,
+      (map_case){
+          .sq = 6500, .sk = 2101, .dk = 2, .tile_rows = 2500, .tile_keys = 30, .causal = true, .outputs = MAP_BOTH});
   run(state, (map_case){.b = 20, .hq = 2, .hk = 1, .sq = 700, .sk = 700, .dk = 2, .tile_rows = 64, .tile_keys = 77});
   run(state, (map_case){.b = 2,
                         .sq = 2100,

@@ -15,6 +15,10 @@ enum {
   SMALL = 16          /* tiles along each side of a small one */
 };
 
+enum { DECADES = 4 };     /* of a logarithmic scale */
+#define FAINT_SHARE 0.02  /* below, a dot */
+#define LEAST_SHARE 0.001 /* of what is below the scale, but not 0 */
+
 /* What is shown: one tile is one token where everything fits. */
 typedef struct matrix_text {
   int64_t tile_rows, tile_keys, rows, keys;
@@ -88,12 +92,17 @@ static void print_label(const head_view *v, const matrix_text *m, int64_t row)
   terminal_print_to(v->t, &text, LABEL_COLUMNS);
 }
 
-/* The numbers of keys: on a terminal the two digits that a cell has room for, and none over tiles. */
+/* The numbers of keys: none over a terminal's tiles; its cells have room for two digits, which every other one shows.
+ */
 static void print_header(const head_view *v, const matrix_text *m)
 {
   if (v->t->here && m->tiles) return;
   printf("%*s", m->label_columns, v->t->here || m->tiles ? "" : "query \\ key");
-  for (int64_t j = 0; j < m->keys; j++) printf("%*" PRId64, m->cell_columns, v->t->here ? j % 100 : j * m->tile_keys);
+  for (int64_t j = 0; j < m->keys; j++)
+    if (v->t->here && j % 2)
+      printf("%*s", m->cell_columns, "");
+    else
+      printf("%*" PRId64, m->cell_columns, v->t->here ? j % 100 : j * m->tile_keys);
   putchar('\n');
 }
 
@@ -105,14 +114,23 @@ static void print_number(const matrix_text *m, float cell)
     printf(" %*.2f", m->cell_columns - 1, (double)cell);
 }
 
+/* From 0 to 1, or from -1: of tiles of weights by the logarithm, since in long rows most weights are small. */
+static double share_of(const matrix_text *m, float cell)
+{
+  const double share = isfinite(cell) && m->largest > 0.0f ? (double)(cell / m->largest) : 0.0;
+  if (!m->tiles || m->both_ways || share <= 0.0) return share;
+  const double logarithmic = 1.0 + log10(share) / DECADES;
+  return logarithmic > LEAST_SHARE ? logarithmic : LEAST_SHARE;
+}
+
 /* Five steps, the first of nothing; magnitudes, a second column telling which are negative. */
 static void print_shade(const head_view *v, const matrix_text *m, float cell)
 {
   static const char *const blocks[] = {" ", "\xC2\xB7", "\xE2\x96\x91", "\xE2\x96\x92", "\xE2\x96\x93", "\xE2\x96\x88"};
   static const char *const ascii[] = {" ", ".", ":", "+", "%", "@"};
   const char *const *steps = v->t->blocks ? blocks : ascii;
-  const float share = isfinite(cell) && m->largest > 0.0f ? fabsf(cell) / m->largest : 0.0f;
-  const int step = share <= 0.0f ? 0 : share < 0.02f ? 1 : 2 + (int)(share * 3.999f);
+  const double share = fabs(share_of(m, cell));
+  const int step = share <= 0.0 ? 0 : share < FAINT_SHARE ? 1 : 2 + (int)(share * 3.999);
   fputs(steps[step], stdout);
   if (m->cell_columns == 2) fputs(cell < 0.0f && step ? "-" : steps[step], stdout);
 }
@@ -139,7 +157,7 @@ static bool is_shown(const matrix_text *m, float cell) { return isfinite(cell) &
 static colour colour_of(const head_view *v, const matrix_text *m, float cell)
 {
   const colour_family *family = colour_family_find(v->options->colours);
-  const double share = m->largest > 0.0f ? (double)(cell / m->largest) : 0.0;
+  const double share = share_of(m, cell);
   return m->both_ways ? colour_diverging(family, v->options->dark, share)
                       : colour_sequential(family, v->options->dark, share);
 }
@@ -183,18 +201,18 @@ static void print_cell(const head_view *v, const matrix_text *m, int64_t row, in
 static void print_scale(const head_view *v, const matrix_text *m)
 {
   enum { STEPS = 10 };
-  const bool ink = v->t->ink != INK_NONE, from_below = ink && m->both_ways;
-  printf("%*s", m->label_columns, "");
-  if (from_below)
-    printf("%.3g ", -(double)m->largest);
-  else
-    fputs("0 ", stdout);
-  for (int step = from_below ? -STEPS : 1; step <= STEPS; step++)
+  const bool ink = v->t->ink != INK_NONE, from_below = ink && m->both_ways, logarithmic = m->tiles && !m->both_ways;
+  const double least = logarithmic ? (double)m->largest * pow(10.0, -DECADES) : from_below ? -(double)m->largest : 0.0;
+  printf("%*s%.3g ", m->label_columns, "", least);
+  for (int step = from_below ? -STEPS : 1; step <= STEPS; step++) {
+    const double share = (double)step / STEPS;
+    const float cell = m->largest * (float)(logarithmic ? pow(10.0, (share - 1.0) * DECADES) : share);
     if (ink)
-      print_ground(v, m, m->largest * (float)step / STEPS);
+      print_ground(v, m, cell);
     else
-      print_shade(v, m, m->largest * (float)step / STEPS);
-  printf(" %.3g", (double)m->largest);
+      print_shade(v, m, cell);
+  }
+  printf(" %.3g%s", (double)m->largest, logarithmic ? ", logarithmic" : "");
   if (!ink && m->both_ways) fputs(m->cell_columns == 2 ? ", \"-\" beside it below 0" : ", of either sign", stdout);
   putchar('\n');
 }
