@@ -315,6 +315,7 @@ static void test_edges(void **state)
 /* ---- the report ---- */
 
 typedef struct report {
+  double entropies[64]; /* of rows */
   double entropy, least, most, first, sharp, share;
 } report;
 
@@ -338,6 +339,7 @@ static report expected_report(const drawn *d, int64_t b, int64_t head, int64_t k
       r.sharp += strongest;
       sharp_rows++;
     }
+    r.entropies[i] = entropy;
     if (sum == 0.0) continue;
     rows++;
     r.entropy += entropy;
@@ -391,6 +393,10 @@ static bool look_at_report(const drawn *d, const char *name, const char *show, i
   if (!is_kind(line, "asymmetry")) return false;
   const int64_t head = (int64_t)number_of(line, "head"), keys = d->o.nonpad ? d->nonpad[b] : d->keys;
   const report want = expected_report(d, b, head, keys);
+  const cJSON *entropies = cJSON_GetObjectItemCaseSensitive(line, "entropies"), *entropy;
+  int64_t i = 0;
+  assert_int_equal(cJSON_GetArraySize(entropies), d->o.sq);
+  cJSON_ArrayForEach(entropy, entropies) assert_true(fabs(entropy->valuedouble - want.entropies[i++]) < 1e-5);
   want_number(line, name, "entropy_mean", want.entropy);
   want_number(line, name, "entropy_least", want.least);
   want_number(line, name, "entropy_most", want.most);

@@ -64,6 +64,7 @@ static void free_layer(network_layer *l)
   free(l->mask);
   free(l->bare);
   free(l->head);
+  free(l->row_entropy);
 }
 
 void network_remove_layer(network *n, int index)

@@ -66,6 +66,8 @@ typedef struct network_layer {
   network_quantity bare_is;
 
   network_head *head; /* [heads] */
+  double
+      *row_entropy; /* [heads,sq] in nats, of the heads that were reported on; a row without any key: 0. NULL: none */
 } network_layer;
 
 typedef struct network {

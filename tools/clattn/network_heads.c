@@ -1,5 +1,6 @@
 /* What is known of a head at a glance. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "asymmetry.h"
 #include "network.h"
@@ -8,6 +9,7 @@
 
 typedef struct row_sums {
   const network_layer *l;
+  double *entropies; /* [sq] */
   double sharpness, first, entropy, least, most;
   int64_t sharp_rows, rows; /* that have another token to attend, that attend any */
 } row_sums;
@@ -41,6 +43,7 @@ static bool look_at_row(void *user, int64_t query, const float *row)
     sum += p;
     if (p > 0.0) entropy -= p * log(p);
   }
+  s->entropies[query] = entropy;
   if (sum > 0.0) {
     if (s->rows == 0 || entropy < s->least) s->least = entropy;
     if (s->rows == 0 || entropy > s->most) s->most = entropy;
@@ -55,7 +58,7 @@ static bool look_at_row(void *user, int64_t query, const float *row)
 static bool report_rows(network *n, int layer, int64_t head, network_head *out, st_error *error)
 {
   const network_layer *l = &n->layers[layer];
-  row_sums s = {.l = l};
+  row_sums s = {.l = l, .entropies = l->row_entropy + head * l->sq};
   if (!network_each_row(n, layer, head, NETWORK_P, l->bare ? look_at_row : look_for_strongest, &s, error)) return false;
   out->sharpness = s.sharp_rows ? s.sharpness / (double)s.sharp_rows : 0.0;
   if (s.rows) {
@@ -130,6 +133,7 @@ static bool report_run(network *n, const network_layer *l, int64_t head, network
   desc.attention = &attention;
   desc.n_pairs = square ? NETWORK_PAIRS : 0;
   desc.pairs = square ? pairs : NULL;
+  desc.row_entropy = l->row_entropy + head * l->sq;
   if (clattn_network_report(n->d->context, &desc, bindings, count, &found, &n->d->report) != CLATTN_OK)
     return st_fail(error, "report: %.400s", n->d->report.message);
   out->a_share = found.antisymmetric_share;
@@ -144,8 +148,10 @@ static bool report_run(network *n, const network_layer *l, int64_t head, network
 
 bool network_report_head(network *n, int layer, int64_t head, st_error *error)
 {
-  const network_layer *l = &n->layers[layer];
-  network_head *out = &n->layers[layer].head[head];
+  network_layer *l = &n->layers[layer];
+  network_head *out = &l->head[head];
+  if (!l->row_entropy) l->row_entropy = calloc((size_t)(l->heads * l->sq), sizeof *l->row_entropy);
+  if (!l->row_entropy) return st_fail(error, "out of memory");
   if (!l->bare && !report_run(n, l, head, out, error)) return false;
   if (network_can_show(l, NETWORK_P) && !report_rows(n, layer, head, out, error)) return false;
   if (!l->bare || l->sq != l->sk) return true;

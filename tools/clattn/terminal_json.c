@@ -102,6 +102,8 @@ void json_head(const network_layer *l, int64_t head)
   add_known(line, "entropy_most", h->entropy_most);
   add_known(line, "first_share", h->first_share);
   add_known(line, "sharpness", h->sharpness);
+  if (!isnan(h->entropy_mean))
+    cJSON_AddItemToObject(line, "entropies", cJSON_CreateDoubleArray(l->row_entropy + head * l->sq, (int)l->sq));
   cJSON *list = cJSON_AddArrayToObject(line, "pairs");
   for (int i = 0; i < h->n_pairs; i++) {
     cJSON *item = cJSON_CreateObject();
