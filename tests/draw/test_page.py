@@ -4,6 +4,7 @@ test_page.py CLATTN FOLDER CASE...   (cases are the classes below; screenshots a
 """
 
 import math
+import operator
 import os
 import resource
 import shutil
@@ -351,8 +352,11 @@ class Hands(PageCase):
         self.browser.find("#token [data-query='6']").click()
         self.assertEqual(self.state("pinned"), {"query": 6, "key": 6})
 
-    def test_pinned_by_the_command(self):
-        self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--pin", "12", "--view", "network")
+    def test_options_of_the_command(self):
+        self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--pin", "12", "--view", "network", "--top", "20",
+                  "--threshold", "0.25", "--show", "Pv")
+        self.assertEqual([self.state(name) for name in ("top", "threshold", "quantity")], [20, 0.25, "Pv"])
+        self.assertEqual(self.browser.find("#top-said").text, "at most 20")
         self.assertEqual(self.state("pinned"), {"query": 12, "key": 12})
         self.assertIn("“ too” token 12 pinned", self.browser.find("#token").text)
         self.assertEqual((self.state("layer"), self.state("head")), (0, 8))  # whose tokens attend single others the most
@@ -666,7 +670,7 @@ class Long(PageCase):
         tensors = page_inputs.read(name)
         self.keys = [tensors["K"][1][j * 64:(j + 1) * 64] for j in range(s)]
         self.queries = tensors["Q"][1]
-        self.check_tile(s // 2 + 64, s // 4)
+        self.check_tile(s // 4 + 64, s // 8)
         self.check_pinned(s - 7)
         self.check_zoom(s // 2)
         for quantity in QUANTITIES[1:]:
@@ -676,7 +680,7 @@ class Long(PageCase):
 
     def weights(self, query):
         q = self.queries[query * 64:(query + 1) * 64]
-        scores = [0.5 * math.fsum(a * b for a, b in zip(q, self.keys[j])) for j in range(query + 1)]
+        scores = [0.5 * sum(map(operator.mul, q, self.keys[j])) for j in range(query + 1)]
         most = max(scores)
         parts = [math.exp(x - most) for x in scores]
         total = math.fsum(parts)

@@ -74,6 +74,7 @@
     $("layer-on").addEventListener("click", () => page.step("layer", 1));
     $("head-back").addEventListener("click", () => page.step("head", -1));
     $("head-on").addEventListener("click", () => page.step("head", 1));
+    $("top").max = Math.max(16, data.top);
     $("top").addEventListener("input", () => page.set({ top: Number($("top").value) }));
     $("threshold").addEventListener("input", () => page.set({ threshold: thresholdAt(Number($("threshold").value)) }));
     $("theme").addEventListener("click", page.toggleTheme);

@@ -1,7 +1,7 @@
 "use strict";
 // The layers and heads of the page's data; a head's numbers are decoded when it is first looked at.
 (() => {
-  const KEPT = 6; // heads whose numbers and matrices are kept
+  const KEPT = 6, KEPT_CELLS = 3e7; // heads whose numbers and matrices are kept, and cells of all their matrices
   const SOON = 6e7; // products that may be summed at once, without a worker
   const kept = new Map();
 
@@ -62,7 +62,9 @@
     if (found) kept.delete(name);
     else found = { head: read(layer, head), scores: null, matrices: {} };
     kept.set(name, found);
-    if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+    const { sq, sk, tile } = layers[layer], cells = tile ? 1e6 : 5 * sq * sk; // scores and four quantities
+    const limit = Math.max(1, Math.min(KEPT, Math.floor(KEPT_CELLS / cells)));
+    while (kept.size > limit) kept.delete(kept.keys().next().value);
     return found;
   }
 

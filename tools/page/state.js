@@ -11,8 +11,8 @@
     quantity: data.quantity,
     transform: "root",
     pooling: "most", // what a tile of an overview shows
-    top: Math.min(Math.max(data.top, 0), 16),
-    threshold: Math.max(data.threshold, 0),
+    top: data.top,
+    threshold: data.threshold,
     cursor: null, // what the pointer or the arrows are at: a cell { query, key }, in the network a token
     pinned: data.pin === null ? null : page.tokenOfQuery(0, data.pin), // a token, as source.js has them
   };
