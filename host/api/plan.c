@@ -63,7 +63,8 @@ static clattn_status ready_plan(clattn_plan *plan, clattn_report *report)
     const ca_launch *launch = &plan->choice.launch[i];
     if (launch->stage == CA_STAGE_clblast_gemm) continue;
     clattn_program_origin origin;
-    CA_TRY(ca_program_get(context->programs, launch->source, launch->options, &program[i], &origin, report));
+    CA_TRY(
+        ca_program_get(context->programs, launch->source, launch->options, launch->lone, &program[i], &origin, report));
     if (origin > plan->origin) plan->origin = origin;
     CA_TRY(ca_program_kernel(program[i], launch->kernel, &plan->kernel[i], report));
     CA_TRY(ca_launch_check(launch, plan->kernel[i], context->device, &context->facts, report));

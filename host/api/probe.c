@@ -41,7 +41,7 @@ clattn_status ca_context_probe(clattn_context *context, clattn_report *report)
   ca_program *program = NULL;
   clattn_program_origin origin;
   cl_kernel kernel = NULL;
-  clattn_status status = ca_program_get(context->programs, "probe.cl", "", &program, &origin, report);
+  clattn_status status = ca_program_get(context->programs, "probe.cl", "", false, &program, &origin, report);
   if (status == CLATTN_OK) status = ca_program_kernel(program, "probe", &kernel, report);
   if (status == CLATTN_OK) status = run_probe(context, kernel, report);
   if (kernel) clReleaseKernel(kernel);

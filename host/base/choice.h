@@ -29,6 +29,7 @@ typedef struct ca_launch {
   int part, n_parts;              /* of a projection: the parts that it makes */
   const char *source;             /* program file, "tiled_attention.cl" */
   const char *kernel;             /* "tiled_attention" */
+  bool lone;                      /* the only kernel of its program, in work-groups of one work-item */
   char options[CA_OPTIONS_BYTES]; /* "-DP_TILE_Q=32 ..." */
   uint32_t dims;
   size_t groups[3], local[3]; /* work-groups and their size; groups of 0: nothing to do */

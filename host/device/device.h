@@ -34,7 +34,7 @@ int32_t ca_device_score(const ca_facts *facts, char *reason, size_t reason_bytes
  */
 const char *ca_device_placement(const ca_facts *facts);
 
-/* Sets facts->quirks from quirks.def, pure. */
+/* Sets facts->quirks from quirks.def: from the other facts, and from what a driver is told by its environment. */
 void ca_device_quirks(ca_facts *facts);
 
 #endif

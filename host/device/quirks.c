@@ -1,5 +1,6 @@
 #include "quirks.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "device.h"
@@ -8,6 +9,13 @@ _Static_assert(CA_QUIRK_COUNT <= 32, "ca_facts.quirks has 32 bits");
 
 static bool has(const char *text, const char *part) { return strstr(text, part) != NULL; }
 static bool begins(const char *text, const char *part) { return strncmp(text, part, strlen(part)) == 0; }
+
+/* As PoCL reads its switches: what is set and does not begin with a 1 is a no. */
+static bool is_off(const char *variable)
+{
+  const char *value = getenv(variable);
+  return value && value[0] != '1';
+}
 
 void ca_device_quirks(ca_facts *facts)
 {

@@ -97,6 +97,7 @@ static void add_parts(const ca_question *question, int first, int count, ca_choi
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projections, "packed_projection.cl", "packed_projection",
                                      ca_plan_groups(question->facts, items, 1), 1, 0);
   ca_plan_part(launch, first, count);
+  launch->lone = true;
   snprintf(launch->options, sizeof launch->options,
            "-DP_LANES=%d -DP_ROWS=%d -DP_VECTORS=%d -DP_WEIGHT=%d -DP_TILE=%d -DP_COLUMNS=%d -DP_DEPTH=%d", tile->depth,
            tile->rows, tile->cols, ca_plan_weight_type(problem, first), TILE_TOKENS, MOST_COLUMNS, DEPTH);

@@ -54,6 +54,7 @@ static void add_parts(const ca_question *question, int first, int count, ca_choi
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projections, "skinny_projection.cl", "skinny_projection",
                                      ca_plan_groups(question->facts, groups_of(question, width), 1), 1, 0);
   ca_plan_part(launch, first, count);
+  launch->lone = true;
   snprintf(launch->options, sizeof launch->options,
            "-DP_LANES=%d -DP_ROWS=%d -DP_TOKENS=%d -DP_WEIGHT=%d -DP_TILE=%d -DP_COLUMNS=%d", tile->depth, tile->rows,
            tile->cols, ca_plan_weight_type(problem, first), TILE_TOKENS, MOST_COLUMNS);

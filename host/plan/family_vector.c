@@ -142,6 +142,7 @@ static bool plan_projection(const ca_question *question, ca_choice *choice, char
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_projections, "vector_projection.cl", "vector_projection",
                                      ca_plan_groups(question->facts, items, 1), 1, 0);
   ca_plan_part(launch, 0, p->n_parts);
+  launch->lone = true;
   snprintf(launch->options, sizeof launch->options,
            "-DP_LANES=%d -DP_ROWS=%d -DP_VECTORS=%d -DP_TILES=%d -DP_COLUMNS=%d -DP_DEPTH=%d", tile->depth, tile->rows,
            tile->cols, tiles, columns, PROJECTION_DEPTH);
@@ -176,6 +177,7 @@ static bool plan_attention(const ca_question *question, ca_choice *choice, char 
   const int64_t items = a->b * a->hq * (round_up(a->sq, queries) / queries);
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_attention, "vector_attention.cl", "vector_attention",
                                      ca_plan_groups(facts, items, 1), 1, 0);
+  launch->lone = true;
   snprintf(launch->options, sizeof launch->options,
            "-DP_LANES=%d -DP_ROWS=%d -DP_VECTORS=%d -DP_TILES=%d -DP_KEYS=%d -DP_HEAD=%d", tile.lanes, tile.rows,
            tile.vectors, tile.tiles, tile.keys, tile.head);

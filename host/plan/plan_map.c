@@ -80,6 +80,7 @@ bool ca_plan_map(const ca_question *question, ca_choice *choice, char reason[CA_
   if (!ca_plan_workspace(question, problem->map.carry + a->b * a->sq * a->sk, choice, reason)) return false;
   ca_launch *launch = ca_plan_launch(choice, CA_STAGE_map, "map.cl", "map",
                                      ca_plan_groups(facts, items_of(problem, (int64_t)size), size), size, local);
+  launch->lone = size == 1;
   snprintf(launch->options, sizeof launch->options, "-DP_WG=%zu -DP_LANES=%d -DP_DOUBLE=%d", size, lanes,
            choice->real_bytes == sizeof(double));
   return true;

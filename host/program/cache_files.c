@@ -1,8 +1,10 @@
 #include "cache_files.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "program.h"
 
@@ -93,6 +95,20 @@ bool ca_cache_file_write(const char *dir, const char *name, const void *bytes, s
   good = good && replace(path, target);
   if (!good) remove(path);
   return good;
+}
+
+void ca_cache_file_remove(const char *dir, const char *name)
+{
+  char path[PATH_BYTES];
+  if (snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path) remove(path);
+}
+
+void ca_unique_name(const void *object, char name[CA_UNIQUE_NAME_BYTES])
+{
+  struct timespec t = {0};
+  timespec_get(&t, TIME_UTC);
+  snprintf(name, CA_UNIQUE_NAME_BYTES, "p%x_%llx_%llx_%llx", (unsigned)process_id(), (unsigned long long)t.tv_sec,
+           (unsigned long long)t.tv_nsec, (unsigned long long)(uintptr_t)object);
 }
 
 static bool from_environment(const char *variable, const char *tail, char *path, size_t capacity)

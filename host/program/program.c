@@ -62,6 +62,7 @@ static void free_program(ca_program *program)
   free(program->source);
   free(program->options);
   free(program->key);
+  free(program->attempt);
   free(program->warm);
   free(program);
 }
@@ -82,7 +83,7 @@ void ca_program_cache_destroy(ca_program_cache *cache)
   free(cache);
 }
 
-static ca_program *new_program(ca_program_cache *cache, const char *source, const char *options)
+static ca_program *new_program(ca_program_cache *cache, const char *source, const char *options, bool lone)
 {
   ca_program *program = calloc(1, sizeof *program);
   bool good = program != NULL;
@@ -90,6 +91,7 @@ static ca_program *new_program(ca_program_cache *cache, const char *source, cons
   program->cache = cache;
   program->source = copy_text(source, &good);
   program->options = copy_text(options, &good);
+  program->lone = lone;
   ca_lock_init(&program->lock);
   if (good) return program;
   free_program(program);
@@ -97,14 +99,14 @@ static ca_program *new_program(ca_program_cache *cache, const char *source, cons
 }
 
 /* The list's program, unbuilt where it is new; NULL: no memory. */
-static ca_program *find_or_add(ca_program_cache *cache, const char *source, const char *options)
+static ca_program *find_or_add(ca_program_cache *cache, const char *source, const char *options, bool lone)
 {
   ca_lock_take(&cache->lock);
   ca_program *program = cache->first;
   while (program && (strcmp(program->source, source) != 0 || strcmp(program->options, options) != 0))
     program = program->next;
   if (!program) {
-    program = new_program(cache, source, options);
+    program = new_program(cache, source, options, lone);
     if (program) {
       program->next = cache->first;
       cache->first = program;
@@ -114,10 +116,10 @@ static ca_program *find_or_add(ca_program_cache *cache, const char *source, cons
   return program;
 }
 
-clattn_status ca_program_get(ca_program_cache *cache, const char *source, const char *options, ca_program **out,
-                             clattn_program_origin *origin, clattn_report *report)
+clattn_status ca_program_get(ca_program_cache *cache, const char *source, const char *options, bool lone,
+                             ca_program **out, clattn_program_origin *origin, clattn_report *report)
 {
-  ca_program *program = find_or_add(cache, source, options);
+  ca_program *program = find_or_add(cache, source, options, lone);
   if (!program) return ca_fail(report, CLATTN_OUT_OF_HOST_MEMORY, "no memory for the program %s", source);
   ca_lock_take(&program->lock);
   *origin = CLATTN_PROGRAM_MEMORY;

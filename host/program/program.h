@@ -22,9 +22,10 @@ clattn_status ca_program_cache_create(cl_context cl, cl_device_id device, const 
 void ca_program_cache_destroy(ca_program_cache *cache);
 
 /* The program of a source file under build options: from memory, from disk, or built, in that order. Threads that ask
- * for the same program wait for one build; others build side by side. */
-clattn_status ca_program_get(ca_program_cache *cache, const char *source, const char *options, ca_program **program,
-                             clattn_program_origin *origin, clattn_report *report);
+ * for the same program wait for one build; others build side by side. `lone`: it has one kernel, in work-groups of one
+ * work-item, so that its binary is worth having where binaries are slow to take (quirks.def). */
+clattn_status ca_program_get(ca_program_cache *cache, const char *source, const char *options, bool lone,
+                             ca_program **program, clattn_program_origin *origin, clattn_report *report);
 
 /* A new kernel object; the caller releases it. A name that the program lacks is CLATTN_INTERNAL. */
 clattn_status ca_program_kernel(ca_program *program, const char *name, cl_kernel *kernel, clattn_report *report);

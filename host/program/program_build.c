@@ -3,17 +3,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache_files.h"
 #include "program_parts.h"
 #include "quirks.h"
 #include "source.h"
 
 #define LANGUAGE "-cl-std=CL1.2 " /* what every kernel is written in, whatever a device's default is */
 #define LANGUAGE_VERSION 120
+#define APART " -DCA_BUILD="
+#define ROOM_BYTES ((size_t)384 << 20)
 
-/* Drivers whose binaries are left alone: each program is built in each process (quirks.def says why). */
-static bool uses_binaries(const ca_program_cache *cache)
+static bool has_quirk(const ca_program *program, uint32_t bits) { return (program->cache->facts.quirks & bits) != 0; }
+
+/* Binaries that are left alone: such a program is built in each process (quirks.def says why). */
+static bool keeps_binary(const ca_program *program)
 {
-  return !(cache->facts.quirks & (CA_QUIRK_BIT(slow_binary) | CA_QUIRK_BIT(binary_abort)));
+  const uint32_t unsafe =
+      CA_QUIRK_BIT(binary_abort) | CA_QUIRK_BIT(binary_untried) | CA_QUIRK_BIT(binary_files_removed);
+  return !has_quirk(program, unsafe) && (program->lone || !has_quirk(program, CA_QUIRK_BIT(slow_binary)));
+}
+
+/* Whether the program is built apart from those of other processes, so that its binary may be taken. The driver's own
+ * cache does not serve it then; so one process tries, and a mark on disk that stays until the binary is there sends
+ * those beside it and after it the usual way: whatever goes wrong, the driver's end included, goes wrong once. */
+static bool begins_apart(ca_program *program, const char *text, const char *options)
+{
+  if (!keeps_binary(program) || !has_quirk(program, CA_QUIRK_BIT(binary_race))) return false;
+  unsigned char *bytes = NULL;
+  ca_cache_entry entry;
+  char *mark = ca_cache_key(program->cache, "attempt", options, text);
+  if (mark && !ca_entry_load(program->cache, mark, &bytes, &entry) &&
+      ca_entry_save(program->cache, mark, NULL, (ca_bytes){NULL, 0})) {
+    program->attempt = mark;
+    return true;
+  }
+  free(bytes);
+  free(mark);
+  return false;
+}
+
+static void end_attempt(ca_program *program)
+{
+  if (program->attempt) ca_entry_drop(program->cache, program->attempt);
+  free(program->attempt);
+  program->attempt = NULL;
 }
 
 static clattn_status build_failed(const ca_program *program, cl_program cl, cl_int error, clattn_report *report)
@@ -36,6 +69,20 @@ static clattn_status build_failed(const ca_program *program, cl_program cl, cl_i
   return status;
 }
 
+/* A macro that no kernel reads gives the driver's files of this build a name that no other build has. */
+static cl_int build_apart(const ca_program *program, cl_program cl, const char *options)
+{
+  char name[CA_UNIQUE_NAME_BYTES];
+  ca_unique_name(program, name);
+  const size_t bytes = strlen(options) + sizeof APART + sizeof name;
+  char *own = malloc(bytes);
+  if (!own) return CL_OUT_OF_HOST_MEMORY;
+  snprintf(own, bytes, "%s" APART "%s", options, name);
+  const cl_int error = clBuildProgram(cl, 1, &program->cache->device, own, NULL, NULL);
+  free(own);
+  return error;
+}
+
 static clattn_status build_source(ca_program *program, const char *text, const char *options, clattn_report *report)
 {
   const ca_facts *facts = &program->cache->facts;
@@ -47,8 +94,10 @@ static clattn_status build_source(ca_program *program, const char *text, const c
   cl_int error;
   cl_program cl = clCreateProgramWithSource(program->cache->cl, 1, &text, NULL, &error);
   if (error) return ca_fail_cl(report, error, "clCreateProgramWithSource(%s)", program->source);
-  error = clBuildProgram(cl, 1, &program->cache->device, options, NULL, NULL);
+  error = begins_apart(program, text, options) ? build_apart(program, cl, options)
+                                               : clBuildProgram(cl, 1, &program->cache->device, options, NULL, NULL);
   if (error) {
+    end_attempt(program);
     const clattn_status status = build_failed(program, cl, error, report);
     clReleaseProgram(cl);
     return status;
@@ -74,7 +123,7 @@ static bool load(ca_program *program, const char *options)
 {
   unsigned char *bytes = NULL;
   ca_cache_entry entry;
-  if (!uses_binaries(program->cache)) return false;
+  if (!keeps_binary(program)) return false;
   if (!ca_entry_load(program->cache, program->key, &bytes, &entry)) return false;
   char *warm = entry.warm.bytes ? calloc(entry.warm.bytes + 1, 1) : NULL;
   if (warm) memcpy(warm, entry.warm.data, entry.warm.bytes);
@@ -127,10 +176,20 @@ static bool device_index(const ca_program *program, size_t *index, size_t *count
   return found && *index < *count;
 }
 
+/* Whether a driver that does not ask will find the memory it takes a binary in (quirks.def). */
+static bool has_room(void)
+{
+  void *volatile room = malloc(ROOM_BYTES); /* volatile: or no memory would be asked for at all */
+  const bool good = room != NULL;
+  free(room);
+  return good;
+}
+
 /* The device's binary; the caller frees it. NULL: the driver has none. */
 static unsigned char *take_binary(const ca_program *program, size_t *binary_bytes)
 {
   size_t index, count;
+  if (has_quirk(program, CA_QUIRK_BIT(binary_room)) && !has_room()) return NULL;
   if (!device_index(program, &index, &count)) return NULL;
   size_t *sizes = calloc(count, sizeof *sizes);
   unsigned char **binaries = calloc(count, sizeof *binaries); /* NULL: that device's is not wanted */
@@ -149,13 +208,15 @@ static unsigned char *take_binary(const ca_program *program, size_t *binary_byte
   return NULL;
 }
 
-bool ca_program_write(const ca_program *program)
+bool ca_program_write(ca_program *program)
 {
   ca_bytes payload = {NULL, 0};
-  if (!uses_binaries(program->cache)) return false;
+  if (!keeps_binary(program)) return false;
+  if (has_quirk(program, CA_QUIRK_BIT(binary_race)) && !program->attempt) return false;
   unsigned char *binary = take_binary(program, &payload.bytes);
   payload.data = binary;
   const bool good = binary && ca_entry_save(program->cache, program->key, program->warm, payload);
+  if (good) end_attempt(program);
   free(binary);
   return good;
 }

@@ -55,6 +55,13 @@ bool ca_entry_save(const ca_program_cache *cache, const char *key, const char *w
   return good;
 }
 
+void ca_entry_drop(const ca_program_cache *cache, const char *key)
+{
+  char name[CA_CACHE_NAME_BYTES];
+  ca_cache_entry_name(text_bytes(key), name);
+  if (cache->cache_dir) ca_cache_file_remove(cache->cache_dir, name);
+}
+
 bool ca_program_cache_recall(ca_program_cache *cache, const char *what, char *text, size_t capacity)
 {
   char *key = ca_cache_key(cache, "verdict", what, "");

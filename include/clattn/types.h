@@ -349,7 +349,7 @@ typedef struct clattn_report {
 typedef enum clattn_program_origin {
   CLATTN_PROGRAM_NONE = 0,   /* nothing to run */
   CLATTN_PROGRAM_MEMORY = 1, /* already in the context */
-  CLATTN_PROGRAM_DISK = 2,   /* loaded from the cache folder; never on drivers whose binaries are left alone (PoCL) */
+  CLATTN_PROGRAM_DISK = 2,   /* loaded from the cache folder; never where binaries are left alone (README.md) */
   CLATTN_PROGRAM_BUILT = 3   /* compiled from source */
 } clattn_program_origin;
 

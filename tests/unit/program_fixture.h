@@ -36,12 +36,16 @@ static inline void put_kernels(void)
       "#include \"twice.clh\"\n"
       "kernel void doubled(global int *x) { x[get_global_id(0)] = TWICE(x[get_global_id(0)]) + P_ADD; }\n"
       "kernel void idle(global int *x) { (void)x; }\n";
+  static const char lone[] = "#include \"twice.clh\"\n"
+                             "kernel __attribute__((reqd_work_group_size(1, 1, 1))) void doubled(global int *x)\n"
+                             "{ x[get_global_id(0)] = TWICE(x[get_global_id(0)]) + P_ADD; }\n";
   static const char header[] = "#define TWICE(x) (2 * (x))\n";
   static const char broken[] = "kernel void fine(void) {}\n\nkernel void broken(void) { int i = undeclared_name; }\n";
   mkdir(CLATTN_TEST_SCRATCH, 0700);
   mkdir(ROOT, 0700);
   mkdir(KERNELS, 0700);
   put(KERNELS "/twice.cl", twice, sizeof twice - 1);
+  put(KERNELS "/lone.cl", lone, sizeof lone - 1);
   put(KERNELS "/twice.clh", header, sizeof header - 1);
   put(KERNELS "/broken.cl", broken, sizeof broken - 1);
 }
@@ -109,7 +113,7 @@ static inline ca_program *get(ca_program_cache *cache, const char *options, clat
   ca_program *program = NULL;
   clattn_program_origin origin = CLATTN_PROGRAM_NONE;
   clattn_report report = {.status = CLATTN_OK};
-  assert_status(CLATTN_OK, ca_program_get(cache, "twice.cl", options, &program, &origin, &report), &report);
+  assert_status(CLATTN_OK, ca_program_get(cache, "twice.cl", options, false, &program, &origin, &report), &report);
   assert_int_equal(expected, origin);
   return program;
 }

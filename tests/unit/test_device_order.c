@@ -163,8 +163,8 @@ static void language_versions_are_read(void **state)
   assert_int_equal(0, ca_language_version(""));
 }
 
-/* Quirks are a pure function of facts: asked twice, or with old bits set, the answer is the same. */
-static void quirks_depend_on_facts_alone(void **state)
+/* Asked twice, or with old bits set, the answer is the same. */
+static void quirks_are_asked_anew(void **state)
 {
   (void)state;
   ca_device devices[DEVICES];
@@ -179,14 +179,16 @@ static void quirks_depend_on_facts_alone(void **state)
   }
 }
 
+static const uint32_t pocl_quirks = CA_QUIRK_BIT(slow_binary) | CA_QUIRK_BIT(binary_race) | CA_QUIRK_BIT(binary_room);
+
 static void quirks_match_the_drivers_that_have_them(void **state)
 {
   (void)state;
   static const struct {
     const char *facts;
     uint32_t quirks;
-  } cases[] = {{"pocl-avx512", CA_QUIRK_BIT(slow_binary)},
-               {"pocl-avx2", CA_QUIRK_BIT(slow_binary)},
+  } cases[] = {{"pocl-avx512", pocl_quirks},
+               {"pocl-avx2", pocl_quirks},
                {"llvmpipe", CA_QUIRK_BIT(binary_abort) | CA_QUIRK_BIT(kernel_figures) | CA_QUIRK_BIT(short_loops)},
                {"intel-cpu", 0},
                {"rtx-4090", 0},
@@ -200,6 +202,35 @@ static void quirks_match_the_drivers_that_have_them(void **state)
   ca_facts newer = {.platform = "rusticl", .driver = "24.0.0"};
   ca_device_quirks(&newer);
   assert_int_equal(0, newer.quirks);
+  newer = (ca_facts){.platform = "Portable Computing Language", .driver = "6.0"};
+  ca_device_quirks(&newer);
+  assert_int_equal(pocl_quirks | CA_QUIRK_BIT(binary_untried), newer.quirks);
+}
+
+/* A driver that is told to keep no kernels removes a program's files. */
+static void quirks_follow_the_drivers_environment(void **state)
+{
+  (void)state;
+  static const struct {
+    const char *value;
+    bool removes;
+  } cases[] = {{"1", false}, {"1yes", false}, {"0", true}, {"no", true}, {"", true}};
+  ca_facts pocl, intel;
+  char own[64] = "";
+  read_facts("pocl-avx512", &pocl);
+  read_facts("intel-cpu", &intel);
+  if (getenv("POCL_KERNEL_CACHE")) snprintf(own, sizeof own, "%s", getenv("POCL_KERNEL_CACHE"));
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    setenv("POCL_KERNEL_CACHE", cases[i].value, 1);
+    ca_device_quirks(&pocl);
+    ca_device_quirks(&intel);
+    assert_int_equal(cases[i].removes, (pocl.quirks & CA_QUIRK_BIT(binary_files_removed)) != 0);
+    assert_int_equal(0, intel.quirks);
+  }
+  unsetenv("POCL_KERNEL_CACHE");
+  ca_device_quirks(&pocl);
+  assert_int_equal(pocl_quirks, pocl.quirks);
+  if (own[0]) setenv("POCL_KERNEL_CACHE", own, 1);
 }
 
 /* Where threads stay put the driver is told by its environment; others have nothing to be told. */
@@ -227,11 +258,17 @@ static void unpinned_threads_are_reported(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(classes_outweigh_speed),         cmocka_unit_test(want_chooses),
-      cmocka_unit_test(equals_keep_the_loaders_order),  cmocka_unit_test(what_is_not_there_is_named_with_what_is),
-      cmocka_unit_test(nothing_to_choose_from_is_said), cmocka_unit_test(texts_are_cut_between_characters),
-      cmocka_unit_test(language_versions_are_read),     cmocka_unit_test(quirks_depend_on_facts_alone),
-      cmocka_unit_test(unpinned_threads_are_reported),  cmocka_unit_test(quirks_match_the_drivers_that_have_them),
+      cmocka_unit_test(classes_outweigh_speed),
+      cmocka_unit_test(want_chooses),
+      cmocka_unit_test(equals_keep_the_loaders_order),
+      cmocka_unit_test(what_is_not_there_is_named_with_what_is),
+      cmocka_unit_test(nothing_to_choose_from_is_said),
+      cmocka_unit_test(texts_are_cut_between_characters),
+      cmocka_unit_test(language_versions_are_read),
+      cmocka_unit_test(quirks_are_asked_anew),
+      cmocka_unit_test(unpinned_threads_are_reported),
+      cmocka_unit_test(quirks_match_the_drivers_that_have_them),
+      cmocka_unit_test(quirks_follow_the_drivers_environment),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,7 @@ static void eight_processes_share_a_folder(void **state)
       clattn_program_origin origin;
       ca_program *program = NULL;
       ca_program_cache *cache = open_cache(&f, f.cache_dir);
-      if (ca_program_get(cache, "twice.cl", "-DP_ADD=3", &program, &origin, NULL)) _exit(1);
+      if (ca_program_get(cache, "twice.cl", "-DP_ADD=3", false, &program, &origin, NULL)) _exit(1);
       if (origin == CLATTN_PROGRAM_BUILT && round > 0) _exit(2); /* its own entry, or a neighbour's, is there */
       run(&f, program, 3);
       ca_program_mark_warm(program, round & 1 ? "idle" : "doubled");
@@ -200,7 +200,8 @@ static void a_binary_that_the_driver_refuses_is_rebuilt(void **state)
 static void quirks_keep_binaries_off_the_disk(void **state)
 {
   (void)state;
-  static const uint32_t quirks[] = {CA_QUIRK_BIT(slow_binary), CA_QUIRK_BIT(binary_abort)};
+  static const uint32_t quirks[] = {CA_QUIRK_BIT(slow_binary), CA_QUIRK_BIT(binary_abort), CA_QUIRK_BIT(binary_untried),
+                                    CA_QUIRK_BIT(binary_files_removed)};
   fixture f;
   begin(&f, "quirks");
   for (size_t i = 0; i < sizeof quirks / sizeof quirks[0]; i++) {

@@ -35,7 +35,7 @@ static void failures_name_file_line_and_reason(void **state)
   clattn_program_origin origin;
   for (int again = 0; again < 2; again++) {
     clattn_report report = {.status = CLATTN_OK};
-    assert_status(CLATTN_BUILD_FAILED, ca_program_get(cache, "broken.cl", "-DX=1", &program, &origin, &report),
+    assert_status(CLATTN_BUILD_FAILED, ca_program_get(cache, "broken.cl", "-DX=1", false, &program, &origin, &report),
                   &report);
     assert_says(&report, "broken.cl did not compile with '", "-DX=1': OpenCL error");
     assert_holds(report.detail, "undeclared_name");
@@ -44,7 +44,7 @@ static void failures_name_file_line_and_reason(void **state)
     assert_int_not_equal(CL_SUCCESS, report.cl_error);
   }
   clattn_report report = {.status = CLATTN_OK};
-  assert_status(CLATTN_INTERNAL, ca_program_get(cache, "gone.cl", "", &program, &origin, &report), &report);
+  assert_status(CLATTN_INTERNAL, ca_program_get(cache, "gone.cl", "", false, &program, &origin, &report), &report);
   assert_says(&report, "gone.cl", KERNELS);
   cl_kernel kernel = NULL;
   program = get(cache, "-DP_ADD=3", CLATTN_PROGRAM_BUILT);
@@ -72,7 +72,8 @@ static void devices_without_the_language_are_refused(void **state)
     ca_program *program = NULL;
     clattn_program_origin origin;
     clattn_report report = {.status = CLATTN_OK};
-    assert_status(CLATTN_NO_COMPILER, ca_program_get(cache, "twice.cl", "", &program, &origin, &report), &report);
+    assert_status(CLATTN_NO_COMPILER, ca_program_get(cache, "twice.cl", "", false, &program, &origin, &report),
+                  &report);
     assert_says(&report, "a device", cases[i].says);
     ca_program_cache_destroy(cache);
   }
@@ -91,7 +92,7 @@ typedef struct asker {
 static void *ask(void *argument)
 {
   asker *a = argument;
-  a->status = ca_program_get(a->cache, "twice.cl", a->options, &a->program, &a->origin, NULL);
+  a->status = ca_program_get(a->cache, "twice.cl", a->options, false, &a->program, &a->origin, NULL);
   return NULL;
 }
 

@@ -90,6 +90,7 @@ static void a_launch_follows_the_scores(void **state)
     assert_int_equal(CA_STAGE_scores, choice.launch[0].stage);
     assert_int_equal(CA_STAGE_map, choice.launch[1].stage);
     assert_string_equal(cases[i].options, choice.launch[1].options);
+    assert_int_equal(strstr(cases[i].options, "-DP_WG=1 ") != NULL, choice.launch[1].lone);
     assert_int_equal(2 * 300 * 300 * 4, choice.workspace_bytes);
   }
   const ca_facts facts = facts_of("pocl-avx512");
