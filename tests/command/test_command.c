@@ -44,8 +44,8 @@ static const char *text_of(const cJSON *line, const char *key)
 static void test_help(void **state)
 {
   (void)state;
-  static const char *const verbs[] = {"devices", "attend", "demo", "selftest", "tune"};
-  for (int i = 0; i < 5; i++) {
+  static const char *const verbs[] = {"devices", "attend", "draw", "demo", "selftest", "tune"};
+  for (int i = 0; i < 6; i++) {
     spawned run = SPAWN(false, verbs[i], "--help");
     assert_spawned(&run, 0, "example: ", NULL);
     assert_non_null(strstr(run.out, "--device"));
@@ -97,8 +97,9 @@ static void test_no_platform(void **state)
 {
   (void)state;
   static const char *const calls[][5] = {
-      {"devices"}, {"demo"}, {"selftest"}, {"attend", ELEPHANT, "-o", OUT}, {"tune", "--print", "sq=3,dk=4"}};
-  for (int i = 0; i < 5; i++) {
+      {"devices"},       {"demo"}, {"selftest"}, {"attend", ELEPHANT, "-o", OUT}, {"tune", "--print", "sq=3,dk=4"},
+      {"draw", ELEPHANT}};
+  for (int i = 0; i < 6; i++) {
     spawned run = spawn_clattn(false, calls[i]);
     assert_spawned(&run, 1, NULL, "no OpenCL platform");
     spawned_free(&run);

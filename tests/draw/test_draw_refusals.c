@@ -119,6 +119,8 @@ static void test_choices(void **state)
                "--layers: there is no layer 2, but 2 from 0 to 1 in the order given");
   refuse_words((const char *const[]){"draw", MAT, "--batch", "2", NULL}, MAT,
                "--batch is 2, but the batch has entries 0 to 1");
+  refuse_words((const char *const[]){"draw", ELEPHANT, "--pin", "13", "-o", PICTURE, NULL}, ELEPHANT,
+               "token 13 cannot be pinned, queries are 0 to 12");
   refuse_words((const char *const[]){"draw", ELEPHANT, "--colours", "mud", "-o", PICTURE, NULL}, NULL, "'mud'");
   begin_given(1, 3, 5);
   label("layer", "7");

@@ -102,6 +102,22 @@ static void test_batch(void **state)
   spawned_free(&run);
 }
 
+/* What cannot be written is told of. */
+static void test_full(void **state)
+{
+  (void)state;
+  st_file file = {0};
+  assert_non_null(st_add(&file, "P", ST_F32, 2, (int64_t[]){3, 3}));
+  write_file(&file, FILE_NAME);
+  char words[1200];
+  snprintf(words, sizeof words, "'%s' draw '%s' 2>&1 >/dev/full", CLATTN_COMMAND_FILE, FILE_NAME);
+  FILE *run = popen(words, "r");
+  char line[256] = "";
+  assert_true(run && fgets(line, sizeof line, run));
+  assert_int_equal(pclose(run), 1 << 8);
+  assert_string_equal(line, "clattn draw: writing to stdout failed: No space left on device\n");
+}
+
 /* A layer of three tokens, with these labels. */
 static void add_given(st_file *file, const char *layer, const char *tokens)
 {
@@ -361,11 +377,17 @@ static void test_blocks_fit(void **state)
 int main(int argc, char **argv)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_plain),         cmocka_unit_test(test_long),
-      cmocka_unit_test(test_batch),         cmocka_unit_test(test_order),
-      cmocka_unit_test(test_bare),          cmocka_unit_test(test_tiles),
-      cmocka_unit_test(test_hostile_plain), cmocka_unit_test(test_hostile_terminal),
-      cmocka_unit_test(test_endless_token), cmocka_unit_test(test_blocks),
+      cmocka_unit_test(test_plain),
+      cmocka_unit_test(test_long),
+      cmocka_unit_test(test_batch),
+      cmocka_unit_test(test_order),
+      cmocka_unit_test(test_bare),
+      cmocka_unit_test(test_tiles),
+      cmocka_unit_test(test_full),
+      cmocka_unit_test(test_hostile_plain),
+      cmocka_unit_test(test_hostile_terminal),
+      cmocka_unit_test(test_endless_token),
+      cmocka_unit_test(test_blocks),
       cmocka_unit_test(test_blocks_fit),
   };
   if (argc > 1) cmocka_set_test_filter(argv[1]);

@@ -155,6 +155,17 @@ static bool choose_heads(draw_request *r, const network *n)
   return true;
 }
 
+static bool check_pin(const draw_request *r, const network *n)
+{
+  for (int i = 0; i < n->n_layers && r->options.pinned; i++)
+    if (r->options.pin >= n->layers[i].sq) {
+      complain(verb, "%s: token %" PRId64 " cannot be pinned, queries are 0 to %" PRId64, n->layers[i].path,
+               r->options.pin, n->layers[i].sq - 1);
+      return false;
+    }
+  return true;
+}
+
 /* ---- on the device ---- */
 
 static bool run_layer(network *n, int index, st_error *error)
@@ -268,7 +279,7 @@ static bool draw(draw_request *r, network *n)
 {
   device d;
   if (!check_output(r) || !check_colours(r) || !add_inputs(r, n) || !choose_layers(r, n) || !choose_quantity(r, n) ||
-      !choose_heads(r, n) || !open_device(n, r->device, &d))
+      !choose_heads(r, n) || !check_pin(r, n) || !open_device(n, r->device, &d))
     return false;
   bool good = !n->d || run_layers(n);
   good = good && show(n, r);
