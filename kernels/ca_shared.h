@@ -119,7 +119,7 @@ typedef struct ca_map_args {
   ca_tensor_arg lse;          /* [B,HQ,SQ]: from the step's first row on, strides 0 and 2 */
   ca_tensor_arg key_weight;   /* [B,HK,SK]: from the first key of the range on, strides 0 and 2 */
   ca_tensor_arg map, map_max; /* [B,H,tiles,tiles]: from the head's first tile on */
-  ca_i64 scores, carry;       /* where they lie in the workspace, in numbers: dense [b,rows,keys] and [tiles][3] */
+  ca_i64 scores, carry;       /* where they lie in the workspace, in numbers: dense [b,rows,keys] and [2][tiles][3] */
   ca_i32 b, rows, keys;
   ca_i32 row, all_rows; /* of the range: where the step begins in it, and how many it has */
   ca_i32 tile_rows, tile_keys;

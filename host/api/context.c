@@ -257,11 +257,7 @@ clattn_status clattn_devices(int probe, clattn_device_info *out, uint32_t capaci
     return ca_fail(report, CLATTN_INVALID_ARGUMENT, "%s is NULL", count ? "out" : "count");
   *count = 0;
   const uint32_t size = capacity ? out->struct_size : 0;
-  if (capacity && (size < sizeof *out || size % _Alignof(clattn_device_info)))
-    return ca_fail(report, CLATTN_INVALID_STRUCT,
-                   "clattn_device_info: struct_size is %u, must be at least %zu and a multiple of %zu: start from its "
-                   "_INIT macro",
-                   (unsigned)size, sizeof *out, _Alignof(clattn_device_info));
+  if (capacity) CA_TRY(ca_check_element(size, sizeof *out, _Alignof(clattn_device_info), "clattn_device_info", report));
   ca_device *devices = NULL;
   uint32_t n = 0, matches = 0;
   CA_TRY(ca_devices_list(&devices, &n, report));

@@ -28,6 +28,10 @@ void ca_map_cut(ca_problem *problem, size_t real_bytes)
     a->sq -= a->sq % map->tile_rows;
     return;
   }
+  if (map->tile_rows == 1) { /* a row longer than that is a step of its own: nothing goes on */
+    a->sq = 1;
+    return;
+  }
   map->carry = 2 * CA_MAP_CARRY * ca_map_tiles(map->keys, map->tile_keys); /* one row of tiles ends, the next begins */
   a->sq = (room - least(room, map->carry)) / map->keys;
   if (a->sq < 1) a->sq = 1;

@@ -8,7 +8,8 @@
 
 #include "problem.h"
 
-/* Scores of a step: no more than this, but for a row that is longer. */
+/* Scores of a step, and what its tiles take along: no more than this, but for one row of scores, and the six numbers of
+ * each tile of a row of tiles that go on, where these are more. */
 #define CA_MAP_STEP_BYTES ((int64_t)16 << 20)
 
 /* From the ranges and tiles in problem->map to the largest step in problem->attention: whole batch items where they

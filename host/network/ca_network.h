@@ -1,6 +1,6 @@
 /* What is told of the network that attention is, on the host and in double. Runs through the public interface. */
-#ifndef CA_CA_NETWORK_H
-#define CA_CA_NETWORK_H
+#ifndef CA_NETWORK_H
+#define CA_NETWORK_H
 
 #include "clattn/clattn.h"
 #include "problem.h"

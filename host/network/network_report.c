@@ -68,14 +68,15 @@ static void sum_up(const ca_network *network, int64_t head, const void *entropy,
   h->entropy_max = -(double)INFINITY;
   for (int64_t row = head * n; row < (head + 1) * n; row++) {
     const bool counts = has_keys(network, row);
-    const double e = counts ? ca_number_load(network->real, entropy, row) : 0.0;
+    double e = counts ? ca_number_load(network->real, entropy, row) : 0.0;
+    if (e < 0.0) e = 0.0; /* rounding */
     if (network->desc->row_entropy) network->desc->row_entropy[row] = e;
     if (!counts) continue;
     h->rows++;
     sum += e;
     shares += ca_number_load(network->real, first, row);
-    if (!(e >= h->entropy_min)) h->entropy_min = e;
-    if (!(e <= h->entropy_max)) h->entropy_max = e;
+    if (!(e >= h->entropy_min) && !isnan(h->entropy_min)) h->entropy_min = e;
+    if (!(e <= h->entropy_max) && !isnan(h->entropy_max)) h->entropy_max = e;
   }
   const double rows = (double)h->rows;
   h->entropy_mean = sum / rows; /* none: NaN */
@@ -113,7 +114,8 @@ static clattn_status run_columns(const ca_network *network, void *entropy, void 
   CA_TRY(run_column(network, &desc, first, bytes, report));
   for (int64_t head = 0; head < heads; head++) {
     const uint32_t struct_size = network->heads->struct_size;
-    *ca_network_head(network, head) = (clattn_network_head){.struct_size = struct_size};
+    memset(ca_network_head(network, head), 0, struct_size); /* what only a later version knows too */
+    ca_network_head(network, head)->struct_size = struct_size;
     sum_up(network, head, entropy, first);
     CA_TRY(share_of(network, head, report));
   }

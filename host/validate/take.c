@@ -24,6 +24,16 @@ clattn_status ca_take_struct(void *own, size_t known_bytes, const void *theirs, 
   return CLATTN_OK;
 }
 
+clattn_status ca_check_element(uint32_t struct_size, size_t known_bytes, size_t align, const char *what,
+                               clattn_report *report)
+{
+  if (struct_size >= known_bytes && struct_size % align == 0) return CLATTN_OK;
+  return ca_fail(report, CLATTN_INVALID_STRUCT,
+                 "%s: struct_size is %" PRIu32
+                 ", must be at least %zu and a multiple of %zu: start from its _INIT macro",
+                 what, struct_size, known_bytes, align);
+}
+
 clattn_status ca_check_flags(uint32_t flags, uint32_t known, clattn_report *report)
 {
   if (flags & ~known)

@@ -20,6 +20,10 @@ typedef struct ca_tensor_rule {
 #define CA_FLOATS (CA_BIT(CLATTN_F32) | CA_BIT(CLATTN_F16) | CA_BIT(CLATTN_BF16) | CA_BIT(CLATTN_F64))
 #define CA_REALS (CA_BIT(CLATTN_F32) | CA_BIT(CLATTN_F64)) /* what is computed in is stored in */
 
+/* The size that a caller says of each struct of an array that is to be filled. */
+clattn_status ca_check_element(uint32_t struct_size, size_t known_bytes, size_t align, const char *what,
+                               clattn_report *report);
+
 /* Copies the caller's struct (known_bytes as this library knows it). A larger one passes if its tail is zero. */
 clattn_status ca_take_struct(void *own, size_t known_bytes, const void *theirs, const char *what,
                              clattn_report *report);

@@ -27,9 +27,7 @@ clattn_status ca_validate_network(const clattn_network_desc *theirs, const clatt
   CA_TRY(ca_check_flags(desc->flags, 0, report));
   CA_TRY(check_pairs(desc, report));
   if (!heads) return ca_fail(report, CLATTN_INVALID_ARGUMENT, "heads is NULL");
-  if (heads->struct_size < sizeof *heads)
-    return ca_fail(report, CLATTN_INVALID_STRUCT, "heads[0].struct_size is %" PRIu32 ", must be at least %zu",
-                   heads->struct_size, sizeof *heads);
+  CA_TRY(ca_check_element(heads->struct_size, sizeof *heads, _Alignof(clattn_network_head), "heads[0]", report));
   CA_TRY(ca_take_struct(attention, sizeof *attention, desc->attention, "clattn_attention_desc", report));
   desc->attention = attention;
   const int64_t q[3] = {possible(attention->q.dim[0]), possible(attention->q.dim[1]), possible(attention->q.dim[2])};

@@ -201,10 +201,10 @@ CLATTN_API clattn_status clattn_run_host(const clattn_plan *plan, const clattn_h
                                          uint32_t n_bindings, clattn_report *report);
 
 /* Reports on the network: asymmetry of A, entropies, what the first token gets, the strongest one-way pairs
- * (clattn_network_desc). Blocking, on a queue of its own; host memory for a block of rows besides the caller's arrays.
- * `bindings` are q, k, lse and the mask on the host, `heads` [B,HQ], heads[0].struct_size set by the caller: start from
- * CLATTN_NETWORK_HEAD_INIT.
- * @unit entropy: nats @edge no head, or no row: nothing is written but what has no rows
+ * (clattn_network_desc). Blocking, on a queue of its own; host memory for a block of rows, and for two numbers a row of
+ * P, besides the caller's arrays. `bindings` are q, k, lse and the mask on the host, `heads` [B,HQ],
+ * heads[0].struct_size set by the caller: start from CLATTN_NETWORK_HEAD_INIT.
+ * @unit entropy: nats @edge no batch item: nothing is written; no row or no key: heads of no rows
  * @error as clattn_plan_map and clattn_run_host; CLATTN_INVALID_VALUE (n_pairs) @thread any @since 0.1 */
 CLATTN_API clattn_status clattn_network_report(clattn_context *context, const clattn_network_desc *desc,
                                                const clattn_host_binding *bindings, uint32_t n_bindings,

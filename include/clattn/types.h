@@ -189,15 +189,21 @@ typedef enum clattn_quantity {
 
 /* A map of the network that attention is: any block of scores or probabilities, recomputed from q, k and lse, or
  * pooled, a number for each tile of tile_rows x tile_keys. The matrix never exists: a run's memory is its workspace, at
- * most 16 MiB (one row of scores where that is more), however long the sequences are. map[b,h,I,J]     = sum of the
- * quantity over tile (I,J) of head head_first + h; with tiles of 1 x 1 the block itself map_max[b,h,I,J] = its largest
- * value there Tile (I,J) has rows row_first + I tile_rows and on, keys key_first + J tile_keys and on, as far as the
- * ranges go; it need divide nothing. Any head may begin the range of heads, whatever the groups. What lies outside the
- * range of keys counts for lse all the same: probabilities are those of the whole row. Scores: what is -inf (not
- * attended, at point 2) counts for nothing in a sum; a tile of nothing else is -inf. A row whose lse is -inf has p = 0.
- * An lse of other keys or masks than these gives what the formula says. Types: as for attention; map and map_max any of
- * f32, f16, bf16, f64; one float64 tensor, and everything is computed in float64. Sums are kept in two numbers, so that
- * a tile of any size is as exact as its terms. */
+ * most 16 MiB however long the sequences are (more where one row of scores is, or the six numbers of each tile of a row
+ * of tiles).
+ *
+ * map[b,h,I,J] is the sum of the quantity over tile (I,J) of head head_first + h; with tiles of 1 x 1 it is the block
+ * itself. map_max[b,h,I,J] is the largest value there.
+ *
+ * Tile (I,J) has rows row_first + I tile_rows and on, keys key_first + J tile_keys and on, as far as the ranges go; it
+ * need divide nothing. Tiles of fewer than 16 keys take up to ten times as long as larger ones. Any head may begin the
+ * range of heads, whatever the groups. What lies outside the range of keys counts for lse all the same: probabilities
+ * are those of the whole row. Scores: what is -inf (not attended, at point 2) counts for nothing in a sum; a tile of
+ * nothing else is -inf. A row whose lse is -inf has p = 0. An lse of other keys or masks than these gives what the
+ * formula says. p is as exact as lse: relatively to some |lse| 6e-8 in float32, so that a row whose keys are all closed
+ * by a mask of -1e9 rather than -inf needs lse in float64. Types: as for attention; map and map_max any of f32, f16,
+ * bf16, f64; one float64 tensor, and everything is computed in float64. Sums are kept in two numbers, so that a tile of
+ * any size is as exact as its terms. */
 typedef struct clattn_map_desc {
   uint32_t struct_size, flags;            /* flags: zero */
   const clattn_attention_desc *attention; /* read while planning alone: q, k, mask, scale, softcap, causal order,

@@ -207,7 +207,8 @@ static void workspaces(void **state)
   } cases[] = {{16384, 64, 16 << 20, 2 * 64},
                {16384, 100, 200 * 65536, 2 * 82},
                {16384, 16384, 255 * 65536 + 2 * 12, 2 * 65},
-               {1 << 23, 1 << 20, (1 << 25) + 2 * 12 * 8, 2 << 23}};
+               {1 << 23, 1 << 20, (1 << 25) + 2 * 12 * 8, 2 << 23},
+               {1 << 23, 1, 1 << 25, 2 << 23}};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
     clattn_attention_desc attention = CLATTN_ATTENTION_DESC_INIT;
     clattn_map_desc desc = CLATTN_MAP_DESC_INIT;

@@ -1,4 +1,5 @@
 /* What the reports of the network and of operators refuse, and with which words. */
+#include <math.h>
 #include <string.h>
 
 #include "small.h"
@@ -56,7 +57,8 @@ static void descriptors(void **state)
   assert_status(CLATTN_INVALID_ARGUMENT, clattn_network_report(d->context, &good.desc, good.b, 3, NULL, &report), NULL);
   assert_says(&report, "heads is NULL");
   REFUSED(r.desc.struct_size = 8, CLATTN_INVALID_STRUCT, "clattn_network_desc: struct_size is 8");
-  REFUSED(r.heads[0].struct_size = 8, CLATTN_INVALID_STRUCT, "heads[0].struct_size is 8, must be at least");
+  REFUSED(r.heads[0].struct_size = 8, CLATTN_INVALID_STRUCT, "heads[0]: struct_size is 8, must be at least");
+  REFUSED(r.heads[0].struct_size = sizeof r.heads[0] + 4, CLATTN_INVALID_STRUCT, "and a multiple of 8");
   REFUSED(r.desc.attention = NULL, CLATTN_INVALID_ARGUMENT, "clattn_attention_desc is NULL");
   REFUSED(r.desc.flags = 4, CLATTN_INVALID_VALUE, "flags is 0x4");
   REFUSED(r.desc.n_pairs = -1, CLATTN_INVALID_VALUE, "n_pairs is -1, must be 0 to 1048576");
@@ -94,7 +96,29 @@ static void longer_heads(void **state)
   for (int h = 0; h < SMALL_HQ; h++) {
     assert_int_equal(sizeof heads[0], heads[h].head.struct_size);
     assert_int_equal(SMALL_SQ, heads[h].head.rows);
-    assert_int_equal(0x5555555555555555, heads[h].later);
+    assert_int_equal(0, heads[h].later);
+  }
+}
+
+/* A number that is none in one row, wherever it stands: least and most of its head are none either. And an lse that
+ * rounding made too small gives no entropy below 0. */
+static void odd_rows(void **state)
+{
+  const device_under_test *d = *state;
+  double entropy[SMALL_HQ * SMALL_SQ];
+  clattn_report report;
+  for (int row = 0; row < SMALL_SQ; row++) {
+    request r;
+    make(&r);
+    r.desc.row_entropy = entropy;
+    for (int i = 0; i < SMALL_SQ; i++) lse[i] = i == row ? NAN : 0.0f;
+    assert_status(CLATTN_OK, clattn_network_report(d->context, &r.desc, r.b, 3, r.heads, &report), &report);
+    assert_true(isnan(entropy[row]));
+    assert_true(isnan(r.heads[0].entropy_min) && isnan(r.heads[0].entropy_max) && isnan(r.heads[0].entropy_mean));
+    for (int i = 0; i < SMALL_SQ; i++) lse[i] = -20.0f;
+    assert_status(CLATTN_OK, clattn_network_report(d->context, &r.desc, r.b, 3, r.heads, &report), &report);
+    assert_true(r.heads[0].entropy_min == 0.0 && entropy[row] == 0.0);
+    memset(lse, 0, sizeof lse);
   }
 }
 
@@ -136,6 +160,7 @@ static int setup(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(descriptors), cmocka_unit_test(bindings),
-                                     cmocka_unit_test(longer_heads), cmocka_unit_test(operators)};
+                                     cmocka_unit_test(longer_heads), cmocka_unit_test(odd_rows),
+                                     cmocka_unit_test(operators)};
   return cmocka_run_group_tests(tests, setup, device_teardown);
 }

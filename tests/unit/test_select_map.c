@@ -28,7 +28,8 @@ static void check_steps(int64_t b, int64_t heads, int64_t rows, int64_t keys, in
   const ca_attention_problem *a = &problem.attention;
   const int64_t steps = ca_map_steps(&problem);
   int64_t covered = 0, next_row = 0;
-  assert_true(a->sq == 1 || (a->b * a->sq * keys + problem.map.carry) * 4 <= CA_MAP_STEP_BYTES);
+  assert_true(!problem.map.carry || tile_rows > 1);
+  assert_true((a->b * a->sq * keys + problem.map.carry) * 4 <= CA_MAP_STEP_BYTES || (a->b == 1 && a->sq == 1));
   for (int64_t i = 0; i < steps; i++) {
     const ca_map_step step = ca_map_step_at(&problem, i);
     assert_in_range(step.rows, 1, a->sq);
