@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cache_files.h"
 #include "program_parts.h"
@@ -12,6 +13,7 @@
 #define LANGUAGE_VERSION 120
 #define APART " -DCA_BUILD="
 #define ROOM_BYTES ((size_t)384 << 20)
+#define ATTEMPT_SECONDS INT64_C(86400) /* how long nobody tries again */
 
 static bool has_quirk(const ca_program *program, uint32_t bits) { return (program->cache->facts.quirks & bits) != 0; }
 
@@ -23,21 +25,34 @@ static bool keeps_binary(const ca_program *program)
   return !has_quirk(program, unsafe) && (program->lone || !has_quirk(program, CA_QUIRK_BIT(slow_binary)));
 }
 
+/* Whether somebody tries, or did not long ago. */
+static bool was_tried(const ca_program_cache *cache, const char *mark, int64_t now)
+{
+  unsigned char *bytes = NULL;
+  ca_cache_entry entry;
+  int64_t then = 0;
+  bool tried = ca_entry_load(cache, mark, &bytes, &entry) && entry.payload.bytes == sizeof then;
+  if (tried) {
+    memcpy(&then, entry.payload.data, sizeof then);
+    tried = now >= then && now - then < ATTEMPT_SECONDS;
+  }
+  free(bytes);
+  return tried;
+}
+
 /* Whether the program is built apart from those of other processes, so that its binary may be taken. The driver's own
  * cache does not serve it then; so one process tries, and a mark on disk that stays until the binary is there sends
- * those beside it and after it the usual way: whatever goes wrong, the driver's end included, goes wrong once. */
+ * those beside it and after it the usual way: whatever goes wrong, the driver's end included, goes wrong once a day. */
 static bool begins_apart(ca_program *program, const char *text, const char *options)
 {
   if (!keeps_binary(program) || !has_quirk(program, CA_QUIRK_BIT(binary_race))) return false;
-  unsigned char *bytes = NULL;
-  ca_cache_entry entry;
+  const int64_t now = (int64_t)time(NULL);
   char *mark = ca_cache_key(program->cache, "attempt", options, text);
-  if (mark && !ca_entry_load(program->cache, mark, &bytes, &entry) &&
-      ca_entry_save(program->cache, mark, NULL, (ca_bytes){NULL, 0})) {
+  if (mark && !was_tried(program->cache, mark, now) &&
+      ca_entry_save(program->cache, mark, NULL, (ca_bytes){&now, sizeof now})) {
     program->attempt = mark;
     return true;
   }
-  free(bytes);
   free(mark);
   return false;
 }

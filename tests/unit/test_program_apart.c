@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
+#include "program_parts.h"
 #include "quirks.h"
 
 #define ROOT CLATTN_TEST_SCRATCH "/program-apart"
@@ -259,6 +261,25 @@ static void a_binary_is_tried_once(void **state)
   end(&f);
 }
 
+/* A process may have been ended by its user: a day later somebody tries again. */
+static void a_binary_is_tried_again_a_day_later(void **state)
+{
+  (void)state;
+  fixture f;
+  begin_slow(&f, "again");
+  ca_program_cache *cache = open_cache(&f, f.cache_dir);
+  const ca_program *program = expect_lone(cache, CLATTN_PROGRAM_BUILT);
+  assert_non_null(program->attempt);
+  for (int64_t hours = 23; hours <= 25; hours += 2) {
+    const int64_t then = (int64_t)time(NULL) - hours * 3600;
+    assert_true(ca_entry_save(cache, program->attempt, NULL, (ca_bytes){&then, sizeof then}));
+    use_lone(&f, CLATTN_PROGRAM_BUILT);
+  }
+  use_lone(&f, CLATTN_PROGRAM_DISK); /* the second one's */
+  ca_program_cache_destroy(cache);
+  end(&f);
+}
+
 static void one_of_two_contexts_takes_the_binary(void **state)
 {
   (void)state;
@@ -303,6 +324,7 @@ int main(void)
       cmocka_unit_test(a_lone_kernel_is_kept_where_binaries_are_slow),
       cmocka_unit_test(unsafe_binaries_are_left_alone_all_the_same),
       cmocka_unit_test(a_binary_is_tried_once),
+      cmocka_unit_test(a_binary_is_tried_again_a_day_later),
       cmocka_unit_test(one_of_two_contexts_takes_the_binary),
       cmocka_unit_test(without_a_folder_a_lone_kernel_is_only_built),
   };
