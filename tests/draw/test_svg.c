@@ -442,6 +442,22 @@ static void test_limits(void **state)
   free(p);
 }
 
+/* The numbers of a logarithmic scale keep apart, the first of which is long. */
+static void test_scale(void **state)
+{
+  (void)state;
+  float *p = weights_by_seed(9, 1, 3, 1025, false);
+  p[0] = 1.0f;
+  write_bare("svg-scale", "P", 1, 3, 1025, p, NULL);
+  char *text = DRAW(false, "svg-scale", "scale.svg", "--view", "matrix");
+  svg_document d = svg_read(text);
+  if (!strstr(text, ">\xe2\x89\xa4 0.0001<") || strstr(text, ">0.001<") || !strstr(text, ">0.01<"))
+    fail_msg("%s", strstr(text, ">\xe2\x89\xa4"));
+  svg_free(&d);
+  free(text);
+  free(p);
+}
+
 /* The edges of a pinned token keep their colour, others fade; all are there. */
 static void test_pin(void **state)
 {
@@ -490,13 +506,11 @@ static void test_same_bytes(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_edges),         cmocka_unit_test(test_signed_edges),
-      cmocka_unit_test(test_layer_edges),   cmocka_unit_test(test_readme_pictures),
-      cmocka_unit_test(test_two_sequences), cmocka_unit_test(test_cells),
-      cmocka_unit_test(test_hostile_texts), cmocka_unit_test(test_one_token),
-      cmocka_unit_test(test_long_title),    cmocka_unit_test(test_many_tokens),
-      cmocka_unit_test(test_grid),          cmocka_unit_test(test_limits),
-      cmocka_unit_test(test_pin),           cmocka_unit_test(test_same_bytes),
+      cmocka_unit_test(test_edges),           cmocka_unit_test(test_signed_edges),  cmocka_unit_test(test_layer_edges),
+      cmocka_unit_test(test_readme_pictures), cmocka_unit_test(test_two_sequences), cmocka_unit_test(test_cells),
+      cmocka_unit_test(test_hostile_texts),   cmocka_unit_test(test_one_token),     cmocka_unit_test(test_long_title),
+      cmocka_unit_test(test_many_tokens),     cmocka_unit_test(test_grid),          cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_scale),           cmocka_unit_test(test_pin),           cmocka_unit_test(test_same_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

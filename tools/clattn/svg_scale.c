@@ -146,7 +146,7 @@ bool svg_put_image(svg_picture *p, text_buffer *b, const float *cells, int64_t r
 
 /* ---- the colour bar ---- */
 
-enum { BAR_WIDTH = 240, BAR_HEIGHT = 10, BAR_STOPS = 32, BAR_TOP = 8, SWATCH = 10 };
+enum { BAR_WIDTH = 240, BAR_HEIGHT = 10, BAR_STOPS = 32, BAR_TOP = 8, SWATCH = 10, TICK_GAP = 4 };
 
 static void put_bar(svg_picture *p)
 {
@@ -163,7 +163,8 @@ static void put_bar(svg_picture *p)
               BAR_TOP, BAR_WIDTH, BAR_HEIGHT);
 }
 
-static void put_tick(svg_picture *p, double value)
+/* With its number, where that leaves the one before it its place, whose end is `taken`. */
+static void put_tick(svg_picture *p, double value, double *taken)
 {
   const double share = svg_scale_share(&p->scale, value);
   const double x = BAR_WIDTH * (p->scale.diverging ? 0.5 + 0.5 * share : share);
@@ -172,9 +173,16 @@ static void put_tick(svg_picture *p, double value)
               colour_show(p->theme->dim).text);
   /* Where a logarithmic scale begins, all that is less is too. */
   const bool least = p->scale.curve == SVG_LOGARITHM && share < 1e-9;
+  char text[48];
+  snprintf(text, sizeof text, "%s%s%g", least ? "\xe2\x89\xa4 " : "", value < 0.0 ? "\xe2\x88\x92" : "", fabs(value));
+  const double width = SVG_SMALL_TEXT * label_width(text), left = least ? x : x - 0.5 * width;
+  if (left < *taken) {
+    text_put(&p->legend, "\n");
+    return;
+  }
+  *taken = left + width + TICK_GAP;
   svg_open_text(&p->legend, x, bottom + 13, least ? "start" : "middle", SVG_SMALL_TEXT, p->theme->dim);
-  text_format(&p->legend, "%s%s%g</text>\n", least ? "\xe2\x89\xa4 " : "", value < 0.0 ? "\xe2\x88\x92" : "",
-              fabs(value));
+  text_format(&p->legend, "%s</text>\n", text);
 }
 
 static double put_swatch(svg_picture *p, double x, colour fill, const char *text)
@@ -191,8 +199,9 @@ static void put_ticks(svg_picture *p)
 {
   const svg_scale *s = &p->scale;
   const int ticks = s->curve == SVG_LOGARITHM ? SVG_DECADES : (int)lround(s->most / s->step);
+  double taken = -INFINITY;
   for (int i = s->diverging ? -ticks : 0; i <= ticks; i++)
-    put_tick(p, s->curve == SVG_LOGARITHM ? s->most * pow(10.0, -i) : i * s->step);
+    put_tick(p, s->curve == SVG_LOGARITHM ? s->most * pow(10.0, i - ticks) : i * s->step, &taken);
 }
 
 void svg_bar_legend(svg_picture *p)
