@@ -10,6 +10,7 @@ typedef struct collector {
   size_t room;
   int64_t keys, top;
   double threshold;
+  bool one_way; /* of an antisymmetric part: what is negative says the same of the other direction */
 } collector;
 
 static bool reserve(collector *c, size_t more)
@@ -52,7 +53,8 @@ static bool take_row(void *user, int64_t query, const float *row)
   size_t count = 0;
   for (int64_t j = 0; j < c->keys; j++) {
     const float weight = row[j];
-    if (weight == 0.0f || !isfinite(weight) || (double)fabsf(weight) < c->threshold) continue;
+    if (weight == 0.0f || !isfinite(weight) || (c->one_way && weight < 0.0f) || (double)fabsf(weight) < c->threshold)
+      continue;
     if (few)
       put_in_order(edges, &count, (size_t)c->top, (network_edge){query, j, weight});
     else
@@ -67,7 +69,11 @@ static bool take_row(void *user, int64_t query, const float *row)
 bool network_edges(network *n, int layer, int64_t head, network_quantity quantity, int64_t top, double threshold,
                    network_edge_list *out, st_error *error)
 {
-  collector c = {.list = out, .keys = n->layers[layer].sk, .top = top, .threshold = threshold};
+  collector c = {.list = out,
+                 .keys = n->layers[layer].sk,
+                 .top = top,
+                 .threshold = threshold,
+                 .one_way = quantity == NETWORK_ANTISYMMETRIC};
   *out = (network_edge_list){0};
   if (network_each_row(n, layer, head, quantity, take_row, &c, error)) return true;
   network_edges_free(out);

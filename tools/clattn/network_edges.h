@@ -14,7 +14,8 @@ typedef struct network_edge_list {
   size_t count;
 } network_edge_list;
 
-/* Of each query at most `top` edges (0: no limit) whose magnitude is at least `threshold`. */
+/* Of an antisymmetric part only the direction that has more. Of each query at most `top` edges (0: no limit) whose
+ * magnitude is at least `threshold`. */
 bool network_edges(network *n, int layer, int64_t head, network_quantity quantity, int64_t top, double threshold,
                    network_edge_list *out, st_error *error);
 void network_edges_free(network_edge_list *list);

@@ -43,6 +43,7 @@ static bool look_at_row(void *user, int64_t query, const float *row)
     sum += p;
     if (p > 0.0) entropy -= p * log(p);
   }
+  if (entropy < 0.0) entropy = 0.0; /* of a P above 1 by rounding */
   s->entropies[query] = entropy;
   if (sum > 0.0) {
     if (s->rows == 0 || entropy < s->least) s->least = entropy;
@@ -142,7 +143,7 @@ static bool report_run(network *n, const network_layer *l, int64_t head, network
   out->first_share = found.first_share;
   out->n_pairs = (int)found.pairs;
   for (int i = 0; i < out->n_pairs; i++)
-    out->pairs[i] = (network_pair){pairs[i].from, pairs[i].to, pairs[i].weight, pairs[i].back};
+    out->pairs[i] = (network_pair){pairs[i].from, pairs[i].to, fmin(pairs[i].weight, 1.0), fmin(pairs[i].back, 1.0)};
   return true;
 }
 

@@ -186,14 +186,27 @@ static void bind(bindings *b, clattn_slot slot, cl_mem mem, int64_t first_elemen
       (clattn_binding){.slot = (int32_t)slot, .mem = mem, .offset_bytes = (size_t)first_element * sizeof(float)};
 }
 
+/* P is at most 1: lse and scores far from 0 are rounded apart. */
+static void keep_below(float *numbers, size_t count, float most)
+{
+  for (size_t i = 0; i < count; i++)
+    if (numbers[i] > most) numbers[i] = most;
+}
+
 static bool run_plan(network *n, const plan_key *key, const clattn_plan *plan, const bindings *b, size_t bytes,
                      float *sum, float *most, st_error *error)
 {
   network_map *m = n->map;
+  const bool shares = key->quantity == NETWORK_P;
+  const size_t count = bytes / sizeof(float);
   const clattn_status status = clattn_enqueue(plan, n->d->queue, b->list, b->count, 0, NULL, NULL, &n->d->report);
   if (status != CLATTN_OK) return st_fail(error, "map: %.400s", n->d->report.message);
-  return (!key->sum || device_read(n->d, m->sum.mem, sum, bytes, error)) &&
-         (!key->most || device_read(n->d, m->most.mem, most, bytes, error));
+  if ((key->sum && !device_read(n->d, m->sum.mem, sum, bytes, error)) ||
+      (key->most && !device_read(n->d, m->most.mem, most, bytes, error)))
+    return false;
+  if (shares && key->sum) keep_below(sum, count, (float)(key->tile_rows * key->tile_keys));
+  if (shares && key->most) keep_below(most, count, 1.0f);
+  return true;
 }
 
 static plan_key key_of(const network_layer *l, network_quantity quantity, network_range range, int64_t tile_rows,
