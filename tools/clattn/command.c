@@ -8,10 +8,37 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "json_scan.h"
+
 static const char *program = "clattn";
 
 void command_set_program(const char *name) { program = name; }
 const char *command_program(void) { return program; }
+
+void make_harmless(char *text)
+{
+  utf8_mend(text);
+  for (unsigned char *c = (unsigned char *)text; *c; c++) {
+    const bool second_set = *c == 0xC2 && c[1] < 0xA0;
+    if ((*c < 0x20 && *c != '\n') || *c == 0x7F || second_set) *c = '?';
+    if (second_set) c[1] = '?';
+  }
+}
+
+/* What a message names, a file or a value, may hold anything. */
+static void put_harmless(const char *format, va_list args)
+{
+  va_list again;
+  va_copy(again, args);
+  const int bytes = vsnprintf(NULL, 0, format, again);
+  va_end(again);
+  char *text = bytes < 0 ? NULL : malloc((size_t)bytes + 1);
+  if (!text) return;
+  vsnprintf(text, (size_t)bytes + 1, format, args);
+  make_harmless(text);
+  fputs(text, stderr);
+  free(text);
+}
 
 void complain(const char *verb, const char *format, ...)
 {
@@ -19,7 +46,7 @@ void complain(const char *verb, const char *format, ...)
   fflush(stdout);
   fprintf(stderr, "clattn %s: ", verb);
   va_start(args, format);
-  vfprintf(stderr, format, args);
+  put_harmless(format, args);
   va_end(args);
   fputc('\n', stderr);
 }
@@ -29,7 +56,7 @@ int complain_usage(const char *verb, const char *format, ...)
   va_list args;
   fprintf(stderr, "clattn %s: ", verb);
   va_start(args, format);
-  vfprintf(stderr, format, args);
+  put_harmless(format, args);
   va_end(args);
   fprintf(stderr, "; see clattn %s --help\n", verb);
   return EXIT_USAGE;
@@ -78,6 +105,15 @@ void show_detail(const clattn_report *report)
     if (length) fprintf(stderr, "  %.*s\n", (int)length, line);
     line += length + (line[length] == '\n');
   }
+}
+
+bool add_file_name(cJSON *object, const char *key, const char *path)
+{
+  char *name = strdup(path);
+  if (name) utf8_mend(name);
+  const bool added = name && cJSON_AddStringToObject(object, key, name);
+  free(name);
+  return added;
 }
 
 void print_json(cJSON *object)

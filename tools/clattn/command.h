@@ -23,8 +23,11 @@ const char *command_program(void);
 #define COMMAND_PRINTF(f, a)
 #endif
 
-/* "clattn VERB: text" on stderr. */
+/* "clattn VERB: text" on stderr, made harmless. */
 void complain(const char *verb, const char *format, ...) COMMAND_PRINTF(2, 3);
+
+/* Puts "?" in place of what is no UTF-8 and of what a terminal would obey; line ends stay. */
+void make_harmless(char *text);
 
 /* The same for a wrong command line, with a hint at --help; returns EXIT_USAGE. */
 int complain_usage(const char *verb, const char *format, ...) COMMAND_PRINTF(2, 3);
@@ -43,6 +46,9 @@ int take_plain_options(const char *verb, const char *help, int argc, char **argv
 
 /* The lines of a report's detail, indented, on stderr. */
 void show_detail(const clattn_report *report);
+
+/* A file's name as a text of JSON, which has to be UTF-8. */
+bool add_file_name(cJSON *object, const char *key, const char *path);
 
 /* One JSON object as a line on stdout; the object is deleted. */
 void print_json(cJSON *object);

@@ -82,7 +82,7 @@ static bool report_heads(network *n, const draw_options *o, st_error *error)
   for (int i = 0; i < o->n_layers && good; i++)
     for (int j = 0; j < o->n_heads && good; j++) {
       const network_layer *l = &n->layers[o->layers[i]];
-      progress_show(&bar, l->path);
+      progress_show(&bar, l->name);
       good = o->heads[j] >= l->heads || network_report_head(n, o->layers[i], o->heads[j], error);
       progress_advance(&bar);
     }

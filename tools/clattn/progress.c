@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "device_run.h"
 
 enum { BAR_WIDTH = 30, LINE_WIDTH = 90, PATIENCE_MS = 1000 };
@@ -17,7 +18,10 @@ void progress_show(progress *bar, const char *now)
   static const char marks[BAR_WIDTH + 1] = "##############################";
   if (bar->total < 1 || clock_ms() - bar->start_ms < PATIENCE_MS) return;
   const int filled = bar->done < bar->total ? BAR_WIDTH * bar->done / bar->total : BAR_WIDTH;
-  fprintf(stderr, "\r[%-*.*s] %d/%d %-40.40s", BAR_WIDTH, filled, marks, bar->done, bar->total, now);
+  char name[41];
+  snprintf(name, sizeof name, "%s", now);
+  make_harmless(name); /* cut it may be in the middle of a character */
+  fprintf(stderr, "\r[%-*.*s] %d/%d %-40s", BAR_WIDTH, filled, marks, bar->done, bar->total, name);
   fflush(stderr);
   bar->shown = true;
 }

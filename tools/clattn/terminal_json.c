@@ -23,7 +23,7 @@ void json_layer(const network_layer *l)
 {
   cJSON *line = begin("layer", l);
   cJSON_AddStringToObject(line, "name", l->name);
-  cJSON_AddStringToObject(line, "input", l->path);
+  add_file_name(line, "input", l->path);
   if (l->source) cJSON_AddStringToObject(line, "source", l->source);
   cJSON_AddNumberToObject(line, "heads", (double)l->heads);
   cJSON_AddBoolToObject(line, "one_sequence", l->one_sequence);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 typedef struct scanner {
+  const char *what;
   const unsigned char *text;
   size_t size, at, values;
   int depth;
@@ -26,6 +27,16 @@ size_t utf8_length(const unsigned char *p, size_t left)
   return 0;
 }
 
+void utf8_mend(char *text)
+{
+  for (size_t left = strlen(text); left;) {
+    const size_t length = utf8_length((const unsigned char *)text, left), step = length ? length : 1;
+    if (!length) *text = '?';
+    text += step;
+    left -= step;
+  }
+}
+
 static bool scan_string(scanner *s, st_error *error)
 {
   const size_t start = s->at++;
@@ -35,39 +46,39 @@ static bool scan_string(scanner *s, st_error *error)
       s->at++;
       return true;
     }
-    if (c < 0x20) return st_fail(error, "header: control character 0x%02x inside a string at byte %zu", c, s->at);
+    if (c < 0x20) return st_fail(error, "%s: control character 0x%02x inside a string at byte %zu", s->what, c, s->at);
     if (c == '\\') {
       if (s->size - s->at >= 6 && memcmp(s->text + s->at, "\\u0000", 6) == 0)
-        return st_fail(error, "header: NUL character inside a string at byte %zu", s->at);
+        return st_fail(error, "%s: NUL character inside a string at byte %zu", s->what, s->at);
       s->at += s->at + 1 < s->size && s->text[s->at + 1] < 0x80 ? 2 : 1;
       continue;
     }
     const size_t length = utf8_length(s->text + s->at, s->size - s->at);
-    if (!length) return st_fail(error, "header: invalid UTF-8 (0x%02x) at byte %zu", c, s->at);
+    if (!length) return st_fail(error, "%s: invalid UTF-8 (0x%02x) at byte %zu", s->what, c, s->at);
     s->at += length;
   }
-  return st_fail(error, "header: the string that begins at byte %zu does not end", start);
+  return st_fail(error, "%s: the string that begins at byte %zu does not end", s->what, start);
 }
 
 static bool scan_mark(scanner *s, unsigned char c, st_error *error)
 {
   if (c == '{' || c == '[') {
     if (++s->depth > ST_MAX_HEADER_DEPTH)
-      return st_fail(error, "header: JSON nested deeper than %d at byte %zu", ST_MAX_HEADER_DEPTH, s->at);
+      return st_fail(error, "%s: JSON nested deeper than %d at byte %zu", s->what, ST_MAX_HEADER_DEPTH, s->at);
   } else if (c == '}' || c == ']') {
     s->depth--;
   }
   if ((c == '{' || c == '[' || c == ',') && ++s->values > ST_MAX_HEADER_VALUES)
-    return st_fail(error, "header: more than %u JSON values", ST_MAX_HEADER_VALUES);
+    return st_fail(error, "%s: more than %u JSON values", s->what, ST_MAX_HEADER_VALUES);
   if (c >= 0x7F || (c < 0x20 && c != '\t' && c != '\n' && c != '\r'))
-    return st_fail(error, "header: character 0x%02x outside of strings at byte %zu", c, s->at);
+    return st_fail(error, "%s: character 0x%02x outside of strings at byte %zu", s->what, c, s->at);
   s->at++;
   return true;
 }
 
-bool st_scan_json(const char *text, size_t size, st_error *error)
+bool st_scan_json(const char *what, const char *text, size_t size, st_error *error)
 {
-  scanner s = {.text = (const unsigned char *)text, .size = size};
+  scanner s = {.what = what, .text = (const unsigned char *)text, .size = size};
   while (s.at < s.size) {
     const unsigned char c = s.text[s.at];
     if (!(c == '"' ? scan_string(&s, error) : scan_mark(&s, c, error))) return false;

@@ -235,7 +235,7 @@ static bool take_contents(source *from, const cJSON *root, uint64_t data_bytes, 
 static bool parse_header(const char *header, size_t size, cJSON **root, st_error *error)
 {
   const char *end = NULL;
-  if (!st_scan_json(header, size, error)) return false;
+  if (!st_scan_json("header", header, size, error)) return false;
   if (header[0] != '{') return st_fail(error, "header does not begin with '{'");
   *root = cJSON_ParseWithLengthOpts(header, size, &end, 0);
   if (!*root) return st_fail(error, "header is no JSON near byte %zu", end ? (size_t)(end - header) : 0);
