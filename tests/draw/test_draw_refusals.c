@@ -164,6 +164,8 @@ static void test_tokens(void **state)
   } wrong[] = {
       {"not JSON", "label 'tokens': no JSON array of texts"},
       {"{}", "label 'tokens': no JSON array of texts"},
+      {"[\"a\"] x", "label 'tokens': no JSON array of texts"},
+      {"[\"a\\u0000b\"]", "label 'tokens': NUL character inside a string at byte 3"},
       {"[\"a\", 1]", "label 'tokens': an element is no text"},
       {"[[\"a\"]]", "label 'tokens': no texts for entry 1 of the batch"},
   };

@@ -217,6 +217,146 @@ static void test_bare(void **state)
   spawned_free(&run);
 }
 
+/* Masks that were added as numbers: keys that are not attended, and no edges. */
+static void test_masked_scores(void **state)
+{
+  (void)state;
+  static const struct {
+    st_type type;
+    clattn_dtype as;
+    double low;
+  } masks[] = {{ST_F32, CLATTN_F32, -1e9},
+               {ST_F32, CLATTN_F32, -3.4028234663852886e38},
+               {ST_F64, CLATTN_F64, -1.7976931348623157e308},
+               {ST_F16, CLATTN_F16, -65504.0}};
+  for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+    st_file file = {0};
+    st_tensor *a = st_add(&file, "A", masks[i].type, 2, (int64_t[]){3, 3});
+    static const double scores[9] = {50, 0, 0, -7.5, 40, 0, 0.25, 12345, -0.5};
+    for (int at = 0; at < 9; at++) /* added to a score, it is rounded */
+      number_store(masks[i].as, a->data, at,
+                   number_round(masks[i].as, scores[at] + (at % 3 > at / 3 ? masks[i].low + 40.0 : 0.0)));
+    write_file(&file, FILE_NAME);
+    spawned run = SPAWN(false, "draw", FILE_NAME, "--top", "0");
+    assert_spawned(&run, 0,
+                   "  0 \"0\"                 50.00     .     .\n  1 \"1\"                 -7.50 40.00     .\n", NULL);
+    want_in(&run, "  0              \"0\": \"0\" 50.00\n  1              \"1\": \"1\" 40.00, \"0\" -7.50\n");
+    want_in(&run, "  2 \"2\"                  0.25 1.2e4 -0.50\n");
+    spawned_free(&run);
+  }
+}
+
+/* Queries are the last of the keys where none attends a later one; else there are two sequences. */
+static void test_rectangles(void **state)
+{
+  (void)state;
+  static const char *const names[] = {"P", "A"};
+  for (int kind = 0; kind < 4; kind++) {
+    st_file file = {0};
+    const bool crossed = kind % 2, scores = kind / 2;
+    st_tensor *t = st_add(&file, names[scores], ST_F32, 3, (int64_t[]){2, 2, 3});
+    for (int i = 0; i < 12; i++) ((float *)t->data)[i] = scores ? 0.0f : 0.5f;
+    for (int head = 0; head < 2; head++) ((float *)t->data)[6 * head + 2] = scores ? -1e9f : 0.0f;
+    if (crossed) ((float *)t->data)[8] = 0.25f;
+    write_file(&file, FILE_NAME);
+    spawned run = SPAWN(false, "draw", FILE_NAME, "--json");
+    assert_spawned(&run, 0, crossed ? "\"one_sequence\":false,\"offset\":0," : "\"one_sequence\":true,\"offset\":1,",
+                   NULL);
+    spawned_free(&run);
+  }
+}
+
+/* Numbers of keys of five digits stay apart; weights that two decimals do not show have their digits. */
+static void test_wide(void **state)
+{
+  (void)state;
+  enum { KEYS = 10500 };
+  st_file file = {0};
+  st_tensor *p = st_add(&file, "P", ST_F32, 2, (int64_t[]){1, KEYS});
+  for (int i = 0; i < KEYS; i++) ((float *)p->data)[i] = 0.0012f;
+  ((float *)p->data)[KEYS - 1] = 1.2e-5f;
+  for (int i = 9800; i < KEYS - 1; i++) ((float *)p->data)[i] = 0.0f;
+  write_file(&file, FILE_NAME);
+  spawned run = SPAWN(false, "draw", FILE_NAME, "--top", "2");
+  assert_spawned(&run, 0, "  9100  9800\n", NULL);
+  want_in(&run, "      0  0.001 0.001");
+  want_in(&run, " 0.001  1e-5\n");
+  want_in(&run, "\"0\" 0.0012, \"1\" 0.0012\n");
+  spawned_free(&run);
+  p = st_add(&file, "P", ST_F32, 2, (int64_t[]){1, 30});
+  for (int i = 0; i < 30; i++) ((float *)p->data)[i] = 0.0012f;
+  write_file(&file, FILE_NAME);
+  run = SPAWN(false, "draw", FILE_NAME);
+  assert_spawned(&run, 0, "      0  1e-3 1e-3 1e-3", NULL);
+  spawned_free(&run);
+}
+
+/* The direction that has more says it all. */
+static void test_one_way(void **state)
+{
+  (void)state;
+  st_file file = {0};
+  st_tensor *a = st_add(&file, "A", ST_F32, 2, (int64_t[]){2, 2});
+  ((float *)a->data)[1] = 3.0f;
+  write_file(&file, FILE_NAME);
+  spawned run = SPAWN(false, "draw", FILE_NAME, "--show", "antisymmetric", "--view", "network", "--top", "0");
+  assert_spawned(&run, 0, "  0              \"0\": \"1\" 1.50\n  1              \"1\":\n", NULL);
+  spawned_free(&run);
+}
+
+/* A file's name may be any bytes: what is printed is UTF-8, and no terminal obeys it. */
+static void test_names(void **state)
+{
+  (void)state;
+  static const char name[] = CLATTN_TEST_SCRATCH "/draw-\xFF\033[31m.safetensors";
+  st_file file = {0};
+  assert_non_null(st_add(&file, "P", ST_F32, 2, (int64_t[]){2, 2}));
+  write_file(&file, name);
+  spawned run = SPAWN(false, "draw", name);
+  assert_spawned(&run, 0, "draw-?\\u001b[31m: 1 heads", NULL);
+  spawned_free(&run);
+  run = SPAWN(false, "draw", name, "--json");
+  assert_spawned(&run, 0, "draw-?\\u001b[31m.safetensors\"", NULL);
+  want_in(&run, "\"name\":\"draw-?\\u001b[31m\"");
+  spawned_free(&run);
+  run = SPAWN(false, "draw", name, "--show", "Pv");
+  assert_spawned(&run, 1, NULL, "/draw-??[31m.safetensors: it holds just P");
+  spawned_free(&run);
+  remove(name);
+}
+
+/* What is drawn all the same is told of: texts that fit nothing, rows that float32 cannot tell. */
+static void test_warnings(void **state)
+{
+  (void)state;
+  st_file file = {0};
+  add_given(&file, NULL, "[\"a\",\"b\"]");
+  float *mask = (float *)st_add(&file, "attn_mask", ST_F32, 2, (int64_t[]){3, 3})->data;
+  for (int i = 3; i < 6; i++) mask[i] = -1e9f; /* nothing is left of this row */
+  write_file(&file, FILE_NAME);
+  spawned run = SPAWN(true, "draw", FILE_NAME);
+  assert_spawned(&run, 0, "  0 \"0\"",
+                 "has 2 texts, there are 3 queries and 3 keys: tokens are shown by their numbers");
+  if (!strstr(run.err, "the scores of 1 of 3 rows exceed 100000")) fail_msg("%s", run.err);
+  spawned_free(&run);
+  add_given(&file, NULL, "[\"a\",\"b\",\"c\",\"d\"]");
+  for (int i = 0; i < 24; i++) ((float *)file.tensors[i / 12].data)[i % 12] *= 1e5f;
+  write_file(&file, FILE_NAME);
+  run = SPAWN(true, "draw", FILE_NAME, "--json", "--view", "matrix");
+  assert_spawned(&run, 0, "{", "has 4 texts, there are 3 queries and 3 keys: the first ones name the tokens");
+  want_in(&run, "\"keys\":[\"a\",\"b\",\"c\"]");
+  for (const char *at = run.out; (at = strstr(at, "\"values\":[")); at++)
+    for (const char *number = strpbrk(at, "["); *number != ']'; number = strpbrk(number + 1, ",]"))
+      if (!(strtod(number + 1, NULL) <= 1.0)) fail_msg("P above 1: %s", run.out); /* lse and scores are rounded apart */
+  spawned_free(&run);
+  add_given(&file, NULL, "[\"a\",\"b\",\"c\"]");
+  write_file(&file, FILE_NAME);
+  run = SPAWN(true, "draw", FILE_NAME);
+  assert_int_equal(run.status, 0);
+  assert_string_equal(run.err, "");
+  spawned_free(&run);
+}
+
 static void write_square(const char *name, int64_t n, const double *corner, double last)
 {
   st_file file = {0};
@@ -382,6 +522,12 @@ int main(int argc, char **argv)
       cmocka_unit_test(test_batch),
       cmocka_unit_test(test_order),
       cmocka_unit_test(test_bare),
+      cmocka_unit_test(test_masked_scores),
+      cmocka_unit_test(test_rectangles),
+      cmocka_unit_test(test_wide),
+      cmocka_unit_test(test_one_way),
+      cmocka_unit_test(test_names),
+      cmocka_unit_test(test_warnings),
       cmocka_unit_test(test_tiles),
       cmocka_unit_test(test_full),
       cmocka_unit_test(test_hostile_plain),

@@ -2,6 +2,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -155,6 +156,21 @@ static bool choose_heads(draw_request *r, const network *n)
   return true;
 }
 
+/* A list of texts that fits neither the keys nor the queries. */
+static void warn_of_texts(const network *n)
+{
+  for (int i = 0; i < n->n_layers; i++) {
+    const network_layer *l = &n->layers[i];
+    const int64_t texts = l->texts;
+    if (!texts || texts == l->sq || (texts >= l->sk && texts <= l->padded_keys)) continue;
+    complain(verb,
+             "%s: warning: label 'tokens' has %" PRId64 " text%s, there are %" PRId64 " queries and %" PRId64
+             " keys: %s",
+             l->path, texts, texts == 1 ? "" : "s", l->sq, l->sk,
+             l->named ? "the first ones name the tokens" : "tokens are shown by their numbers");
+  }
+}
+
 static bool check_pin(const draw_request *r, const network *n)
 {
   for (int i = 0; i < n->n_layers && r->options.pinned; i++)
@@ -187,7 +203,7 @@ static bool run_layers(network *n)
   progress_begin(&bar, n->n_layers);
   n->d->bar = &bar;
   for (int i = 0; i < n->n_layers && good; i++) {
-    progress_show(&bar, n->layers[i].path);
+    progress_show(&bar, n->layers[i].name);
     if (!n->layers[i].bare && !run_layer(n, i, &error)) {
       progress_end(&bar);
       complain(verb, "%s: %s", n->layers[i].path, error.text);
@@ -199,6 +215,23 @@ static bool run_layers(network *n)
   progress_end(&bar);
   n->d->bar = NULL;
   return good;
+}
+
+/* Beside a score of 1e9, as masks are added, float32 has no room for what tells keys apart. */
+static void warn_of_large_scores(const network *n)
+{
+  const float large = 1e5f;
+  for (int i = 0; i < n->n_layers; i++) {
+    const network_layer *l = &n->layers[i];
+    int64_t rows = 0;
+    for (int64_t row = 0; row < l->heads * l->sq && l->lse; row++)
+      rows += isfinite(l->lse[row]) && fabsf(l->lse[row]) > large;
+    if (!rows) continue;
+    complain(verb,
+             "%s: warning: the scores of %" PRId64 " of %" PRId64
+             " rows exceed %g, where float32 is too coarse for their P: let a mask close keys by -inf, or be boolean",
+             l->path, rows, l->heads * l->sq, (double)large);
+  }
 }
 
 /* ---- what comes of it ---- */
@@ -227,13 +260,16 @@ static bool make_picture(network *n, const draw_request *r, picture *p, st_error
 static void tell_written(const draw_request *r, const network *n, const picture *p)
 {
   if (!r->options.json) {
-    printf("wrote %s: %zu bytes, %d layer%s, %d head%s\n", r->output, p->count, n->n_layers,
+    char *name = strdup(r->output);
+    if (name) make_harmless(name);
+    printf("wrote %s: %zu bytes, %d layer%s, %d head%s\n", name ? name : "it", p->count, n->n_layers,
            n->n_layers == 1 ? "" : "s", r->options.n_heads, r->options.n_heads == 1 ? "" : "s");
+    free(name);
     return;
   }
   cJSON *line = cJSON_CreateObject();
   cJSON_AddStringToObject(line, "kind", "written");
-  cJSON_AddStringToObject(line, "output", r->output);
+  add_file_name(line, "output", r->output);
   cJSON_AddNumberToObject(line, "bytes", (double)p->count);
   cJSON_AddNumberToObject(line, "layers", n->n_layers);
   cJSON_AddNumberToObject(line, "heads", r->options.n_heads);
@@ -281,7 +317,9 @@ static bool draw(draw_request *r, network *n)
   if (!check_output(r) || !check_colours(r) || !add_inputs(r, n) || !choose_layers(r, n) || !choose_quantity(r, n) ||
       !choose_heads(r, n) || !check_pin(r, n) || !open_device(n, r->device, &d))
     return false;
+  warn_of_texts(n);
   bool good = !n->d || run_layers(n);
+  if (good) warn_of_large_scores(n);
   good = good && show(n, r);
   if (n->d) device_close(n->d);
   return flush_output(verb) && good;

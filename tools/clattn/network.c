@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_scan.h"
 #include "network_layer.h"
 #include "network_map.h"
 #include "token_texts.h"
@@ -136,6 +137,7 @@ bool network_name_layer(network_layer *l, const st_file *file, st_error *error)
   const char *source = st_label_value(file, "source");
   l->number = layer_number(file);
   l->name = layer_name(file, l->path);
+  if (l->name) utf8_mend(l->name);
   l->source = source ? copy_text(source) : NULL;
   l->head = malloc((size_t)l->heads * sizeof *l->head);
   if (!l->name || (source && !l->source) || !l->head) return st_fail(error, "out of memory");
@@ -159,20 +161,38 @@ bool network_is_bare(const st_file *file)
   return !st_find(file, "I") && !given && bare_tensor(file, &quantity);
 }
 
-/* A score of -inf is a key that is not attended; anything else has to be a number. A weight of -0.0 is how the softmax
- * stage marks such a key: here it is 0. */
+/* Masks that are added as numbers are -1e9, or the lowest number of a type (of float16 -65504), and rounded: a score so
+ * low is a key that is not attended, as -inf is. */
+static const float masked_score = -9e8f, masked_float16 = -6e4f;
+
+/* Where a key is not attended, a score is -inf and a weight 0; anything else has to be a number. A weight of -0.0 is
+ * how the softmax stage marks such a key. */
 static bool check_bare(const network_layer *l, const st_tensor *t, st_error *error)
 {
   const int64_t count = l->heads * l->sq * l->sk;
+  const float masked = t->type == ST_F16 ? masked_float16 : masked_score;
   for (int64_t i = 0; i < count; i++) {
+    if (l->bare[i] == 0.0f) l->bare[i] = 0.0f;
+    if (l->bare_is == NETWORK_A && l->bare[i] <= masked) l->bare[i] = -INFINITY;
     const float x = l->bare[i];
-    if (x == 0.0f) l->bare[i] = 0.0f;
     if (isfinite(x) || (l->bare_is == NETWORK_A && x == -INFINITY)) continue;
     return st_fail(error,
                    "tensor '%s': head %" PRId64 ", query %" PRId64 ", key %" PRId64 " is %g in float32, must be %s",
                    t->name, i / (l->sq * l->sk), i / l->sk % l->sq, i % l->sk, (double)x,
                    l->bare_is == NETWORK_A ? "finite or -inf" : "finite");
   }
+  return true;
+}
+
+/* Whether its queries are the last of its keys: a file does not say so. They are where there are as many, or where none
+ * attends a later token; otherwise queries and keys are two sequences, as of an encoder and a decoder. */
+static bool is_one_sequence(const network_layer *l)
+{
+  const float none = l->bare_is == NETWORK_A ? -INFINITY : 0.0f;
+  if (l->sq >= l->sk) return l->sq == l->sk;
+  for (int64_t row = 0; row < l->heads * l->sq; row++)
+    for (int64_t j = l->sk - l->sq + row % l->sq + 1; j < l->sk; j++)
+      if (l->bare[row * l->sk + j] != none) return false;
   return true;
 }
 
@@ -193,13 +213,15 @@ bool network_add_bare(network *n, const st_file *file, const char *path, int64_t
   l->key_heads = l->heads;
   l->sq = t->dim[t->rank - 2];
   l->sk = t->dim[t->rank - 1];
-  l->one_sequence = l->sq <= l->sk;
-  l->offset = l->one_sequence ? l->sk - l->sq : 0;
+  l->padded_keys = l->sk;
   l->bare_is = quantity;
   const size_t count = (size_t)(l->heads * l->sq * l->sk);
   l->bare = malloc(count * sizeof *l->bare + 1);
   if (!l->bare) return st_fail(error, "tensor '%s': out of memory", t->name);
   clattn_convert(CLATTN_F32, l->bare, (clattn_dtype)type,
                  (const char *)t->data + (size_t)batch * count * st_type_bytes(t->type), count);
-  return network_name_layer(l, file, error) && check_bare(l, t, error);
+  if (!check_bare(l, t, error)) return false;
+  l->one_sequence = is_one_sequence(l);
+  l->offset = l->one_sequence ? l->sk - l->sq : 0;
+  return network_name_layer(l, file, error);
 }

@@ -51,8 +51,10 @@ typedef struct network_layer {
   int64_t sq, sk, dk, dv;            /* dk and dv are 0 where only `bare` is known */
   bool one_sequence;                 /* queries are keys offset .. offset + sq - 1; otherwise two sequences */
   int64_t offset;                    /* also of the causal order */
+  int64_t padded_keys;               /* as the file has them; sk of them exist */
   char **query_tokens, **key_tokens; /* texts [sq] and [sk], any UTF-8 without NUL */
   bool named;                        /* they are texts of the file's; otherwise just numbers */
+  int64_t texts;                     /* that the file has, of keys or of queries; 0: none */
 
   /* Either what A and P follow from, dense: Q [heads,sq,dk], K [key_heads,sk,dk], V [key_heads,sk,dv], lse [heads,sq];
    * additive mask [mask_heads,mask_rows,sk], each 1 or all, or NULL ... */

@@ -71,7 +71,8 @@ static void take_sizes(network_layer *to, const layer *l)
 {
   const st_tensor *nonpad = l->input[LAYER_nonpad_kv_seqlen];
   to->heads = l->hq, to->key_heads = l->hk, to->sq = l->sq, to->dk = l->dk, to->dv = l->dv;
-  to->sk = nonpad ? ((const int64_t *)nonpad->data)[to->batch] : l->past + l->sk;
+  to->padded_keys = l->past + l->sk;
+  to->sk = nonpad ? ((const int64_t *)nonpad->data)[to->batch] : to->padded_keys;
   to->offset = nonpad ? to->sk - l->sq : l->past;
   to->one_sequence = !l->input[LAYER_I_kv] && to->offset + to->sq == to->sk && to->offset >= 0;
   to->scale = isnan(l->attr.scale) ? 1.0 / sqrt((double)l->dk) : l->attr.scale;

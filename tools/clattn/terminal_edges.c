@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "network_edges.h"
 #include "terminal_view.h"
@@ -13,6 +14,7 @@ enum {
   LABEL_COLUMNS = 20, /* a query's number and text */
   TOKEN_COLUMNS = 16, /* a token's text, with its quotation marks */
   BAR_COLUMNS = 5,    /* a weight's bar */
+  NUMBER_COLUMNS = 8, /* of a weight */
   EIGHTHS = BAR_COLUMNS * 8
 };
 
@@ -22,6 +24,34 @@ void terminal_title(const head_view *v)
   const network_quantity q = v->options->quantity;
   const terminal_text name = terminal_show(v->t, l->name, TERMINAL_TEXT_COLUMNS);
   printf("\n%s, head %" PRId64 ": %s (%s)\n", name.text, v->head, network_quantity_title(q), network_quantity_unit(q));
+}
+
+/* "1e-03" as "1e-3", "1e+05" as "1e5". */
+static void shorten_exponent(char *text)
+{
+  char *to = strchr(text, 'e');
+  if (!to) return;
+  const char *from = to + 2;
+  to += to[1] == '-' ? 2 : 1;
+  from += strspn(from, "0");
+  memmove(to, from, strlen(from) + 1);
+}
+
+number_text terminal_number(double number, int columns)
+{
+  enum { LARGE_DIGITS = 3, SMALL_DIGITS = 2 };
+  number_text n;
+  const bool small = fabs(number) < 0.005; /* two decimals would round it to 0 */
+  snprintf(n.text, sizeof n.text, "%.2f", number);
+  if (number == 0.0 || !isfinite(number) || (!small && (int)strlen(n.text) <= columns)) return n;
+  for (int digits = small ? SMALL_DIGITS : LARGE_DIGITS; digits > 0; digits--)
+    for (int exponent = 0; exponent < 2; exponent++) {
+      snprintf(n.text, sizeof n.text, exponent ? "%.*e" : "%.*g", digits - exponent, number);
+      shorten_exponent(n.text);
+      if ((int)strlen(n.text) <= columns) return n;
+    }
+  if (small) snprintf(n.text, sizeof n.text, "0.00");
+  return n;
 }
 
 /* In eighths of a character. */
@@ -47,7 +77,7 @@ static void print_edge(const head_view *v, const network_edge *edge, double larg
   const terminal_text key = terminal_quote(v->t, l->key_tokens[edge->key], TOKEN_COLUMNS);
   printf(" %s ", key.text);
   if (v->t->here) print_bar(v, fabs((double)edge->weight) / largest);
-  printf("%.2f", (double)edge->weight);
+  fputs(terminal_number((double)edge->weight, NUMBER_COLUMNS).text, stdout);
 }
 
 static void print_query(const head_view *v, int64_t query)

@@ -11,6 +11,7 @@ enum {
   LABEL_COLUMNS = 19, /* a token's number and text before its row */
   NUMBER_COLUMNS = 8, /* a number alone */
   LINES = 64,         /* of tokens that are not summed up */
+  WIDE_KEYS = 9999,   /* above, the number of a key touches the one before it in a narrow column */
   TILE_LINES = 48,    /* of tiles */
   SMALL = 16          /* tiles along each side of a small one */
 };
@@ -37,7 +38,7 @@ static void lay_out(const head_view *v, bool small, matrix_text *m)
   const network_layer *l = &v->n->layers[v->layer];
   const bool weights = v->options->quantity == NETWORK_P;
   m->both_ways = v->options->quantity == NETWORK_A || v->options->quantity == NETWORK_ANTISYMMETRIC;
-  m->cell_columns = v->t->here ? 2 : weights ? 5 : 6;
+  m->cell_columns = v->t->here ? 2 : weights && l->sk - 1 <= WIDE_KEYS ? 5 : 6;
   m->label_columns = LABEL_COLUMNS;
   m->tile_rows = m->tile_keys = 1;
   int64_t room = (v->t->columns - m->label_columns) / m->cell_columns;
@@ -109,9 +110,11 @@ static void print_header(const head_view *v, const matrix_text *m)
 static void print_number(const matrix_text *m, float cell)
 {
   if (cell == -INFINITY || (cell == 0.0f && !m->both_ways))
-    printf("%*s", m->cell_columns, "."); /* not attended */
-  else
+    printf("%*s", m->cell_columns, ".");      /* not attended */
+  else if (!m->tiles && fabsf(cell) < 0.005f) /* what is small stays small where all is seen */
     printf(" %*.2f", m->cell_columns - 1, (double)cell);
+  else
+    printf(" %*s", m->cell_columns - 1, terminal_number((double)cell, m->cell_columns - 1).text);
 }
 
 /* From 0 to 1, or from -1: of tiles of weights by the logarithm, since in long rows most weights are small. */

@@ -5,7 +5,7 @@
 
 #include "terminal_view.h"
 
-enum { SHOWN_PAIRS = 2, PAIR_COLUMNS = 14 }; /* JSON has them all */
+enum { SHOWN_PAIRS = 2, PAIR_COLUMNS = 14, NUMBER_COLUMNS = 8 }; /* JSON has them all */
 
 static void print_share(int columns, double share)
 {
@@ -24,7 +24,8 @@ static void print_pairs(const terminal *t, const network_layer *l, int64_t head)
     const network_pair *pair = &h->pairs[i];
     const terminal_text from = terminal_quote(t, l->query_tokens[pair->from], PAIR_COLUMNS);
     const terminal_text to = terminal_quote(t, l->key_tokens[pair->to], PAIR_COLUMNS);
-    printf("%s %s to %s %.2f/%.2f", i ? "," : "", from.text, to.text, pair->weight, pair->back);
+    printf("%s %s to %s %s/%s", i ? "," : "", from.text, to.text, terminal_number(pair->weight, NUMBER_COLUMNS).text,
+           terminal_number(pair->back, NUMBER_COLUMNS).text);
   }
   putchar('\n');
 }
@@ -36,7 +37,8 @@ void terminal_report(const terminal *t, const network *n, const draw_options *op
   bool pairs = false;
   printf("\n%s\n"
          "asymmetry: the norm of the antisymmetric part over that of the whole (0 symmetric, 0.71 by chance);\n"
-         "of the rows of P: entropy in nats, the share of the first token, the strongest edge to another one\n\n"
+         "of the rows of P: entropy in nats, the share of the first token, the strongest edge to another\n"
+         "token but the first, mean of rows\n\n"
          "  head       A  W_Q^T W_K   entropy   least    most   first  strongest\n",
          name.text);
   for (int i = 0; i < options->n_heads && options->heads[i] < l->heads; i++) {

@@ -14,6 +14,13 @@ typedef struct head_view {
   int64_t head;
 } head_view;
 
+/* A weight or a score in few characters: two decimals; what they would not show, or what has many digits, with as many
+ * digits as go into `columns`, at most three. Nothing but 0 reads 0.00. */
+typedef struct number_text {
+  char text[24];
+} number_text;
+number_text terminal_number(double number, int columns);
+
 /* A line that says what follows. */
 void terminal_title(const head_view *v);
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_scan.h"
+
 static char *number_text(int64_t number)
 {
   char *text = malloc(24);
@@ -59,7 +61,8 @@ bool token_texts_take(const char *label, int64_t batch, network_layer *l, st_err
   cJSON *root = NULL;
   const cJSON *list = NULL;
   if (label) {
-    root = cJSON_Parse(label);
+    if (!st_scan_json("label 'tokens'", label, strlen(label), error)) return false;
+    root = cJSON_ParseWithOpts(label, NULL, 1);
     if (!find_list(root, batch, &list, error)) {
       cJSON_Delete(root);
       return false;
@@ -71,6 +74,7 @@ bool token_texts_take(const char *label, int64_t batch, network_layer *l, st_err
   const bool of_keys = list && !past_unnamed && count >= l->sk;
   const bool of_queries =
       list && (past_unnamed || (l->one_sequence && of_keys) || (!l->one_sequence && count == l->sq));
+  l->texts = count;
   l->named = of_keys || of_queries;
   l->key_tokens = take_texts(of_keys ? list : NULL, 0, l->sk);
   const int64_t first = l->one_sequence && !past_unnamed ? l->offset : 0;
