@@ -50,9 +50,9 @@ static void test_text(void **state)
 {
   (void)state;
   spawned run = SPAWN(true, "draw", LONG, "--view", "matrix");
-  assert_spawned(&run, 0, "each number is the largest of 911 x 911 tokens", NULL);
+  assert_spawned(&run, 0, "each number is the largest of 1093 x 1093 tokens", NULL);
   /* The first token attends itself alone. */
-  assert_non_null(strstr(run.out, "\n      0  1.00"));
+  assert_non_null(strstr(run.out, "\n      0   1.00"));
   spawned_free(&run);
   look_at_memory("text");
 }
