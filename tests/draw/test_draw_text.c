@@ -223,7 +223,7 @@ static void test_masked_scores(void **state)
   (void)state;
   static const struct {
     st_type type;
-    clattn_dtype as;
+    int32_t as;
     double low;
   } masks[] = {{ST_F32, CLATTN_F32, -1e9},
                {ST_F32, CLATTN_F32, -3.4028234663852886e38},
