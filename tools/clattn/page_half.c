@@ -139,7 +139,8 @@ static double largest_bias(const network_layer *l)
 
 bool page_half_holds(const network_layer *l, const int64_t *heads, int n_heads, bool *holds, st_error *error)
 {
-  *holds = all_fit(l->q, l->heads * l->sq * l->dk) && all_fit(l->k, l->key_heads * l->sk * l->dk);
+  const int64_t group = l->heads / l->key_heads, queries = l->sq * l->dk;
+  for (int64_t h = 0; h < l->key_heads; h++) holds[h] = all_fit(l->k + h * l->sk * l->dk, l->sk * l->dk);
   const size_t keys = (size_t)(l->sk * l->dk) + 1;
   measure m = {.l = l, .bias = largest_bias(l)};
   m.k = malloc(keys * sizeof(float));
@@ -151,9 +152,12 @@ bool page_half_holds(const network_layer *l, const int64_t *heads, int n_heads, 
   m.q_half = malloc((size_t)(l->dk + 1) * sizeof(float));
   ranked *rows = malloc((size_t)(l->sq + 1) * sizeof *rows);
   bool good = m.k && m.k_half && m.key_row && m.score && m.error && m.norm && m.q_half && rows;
-  for (int i = 0; i < n_heads && good && *holds; i++) {
+  for (int i = 0; i < n_heads && good; i++) {
+    bool *held = &holds[heads[i] / group];
+    *held = *held && all_fit(l->q + heads[i] * queries, queries);
+    if (!*held) continue;
     good = take_keys(&m, heads[i]);
-    *holds = good && head_holds(&m, heads[i], rows);
+    *held = good && head_holds(&m, heads[i], rows);
   }
   free(m.k);
   free(m.k_half);

@@ -71,10 +71,14 @@
   page.shortNumber = (x) => {
     if (!Number.isFinite(x)) return "";
     const size = Math.abs(x);
+    if (size >= 99999.5) return page.tick(x);
     return proper(size >= 100 ? x.toFixed(0) : size >= 10 ? x.toFixed(1) : x.toFixed(2));
   };
-  // Of a few significant digits, for ticks.
-  page.tick = (x) => proper(String(Number(x.toPrecision(2))));
+  // Of two significant digits, for ticks; short, however large or small.
+  page.tick = (x) => {
+    const size = Math.abs(x), plain = size === 0 || (size >= 0.001 && size < 99500);
+    return proper(plain ? String(Number(x.toPrecision(2))) : x.toExponential(1).replace(".0e", "e").replace("e+", "e"));
+  };
 
   page.QUANTITIES = {
     P: { short: "P", unit: "share of a row" },
