@@ -831,9 +831,14 @@ class Long(PageCase):
         exact = self.weights(query)
         strongest = max(range(len(exact)), key=exact.__getitem__)
         self.set(cursor={"query": query, "key": strongest})
+        size = "const r = document.getElementById('picture').getBoundingClientRect(); return [r.width, r.height]"
+        before = self.browser.run(size)
         for _ in range(14):
             self.browser.press("+")
         self.browser.wait_for("return page.shownDetail() !== null")
+        for _ in range(5):
+            self.browser.frame()
+        self.assertEqual(self.browser.run(size), before)
         detail = self.browser.run("const d = page.shownDetail(); return { row: d.row, rows: d.rows, key: d.key, keys: d.keys, "
                                   "first: Array.from(d.values.subarray((arguments[0] - d.row) * d.keys, "
                                   "(arguments[0] - d.row + 1) * d.keys)) }", query)

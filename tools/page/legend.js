@@ -43,6 +43,7 @@
     return found.sort((a, b) => a.x - b.x);
   }
 
+  // tiles: of an overview are in sight.
   page.setLegendScale = (scale, tiles) => {
     const { quantity, layer, pooling } = page.state, figure = document.createElement("figure");
     legend.replaceChildren(figure);
@@ -64,10 +65,12 @@
       context.fillText(tick.said, pad + tick.x, 23);
     }
     context.canvas.setAttribute("aria-label", `colours from ${shown[0].said} to ${page.tick(scale.most)}`);
-    if (tiles) {
+    if (page.isLong(layer)) {
       const [rows, keys] = page.layer(layer).tile;
-      text(legend, `a pixel of the overview is a tile of ${rows} × ${keys} cells: ` +
+      const said = text(legend, `a pixel of the overview is a tile of ${rows} × ${keys} cells: ` +
         `${page.POOLINGS[pooling](quantity)}; zoom in for single cells`);
+      // It keeps its place: a picture of another size would have another window, whose single cells are not there yet.
+      said.style.visibility = tiles ? "visible" : "hidden";
     }
   };
 
@@ -96,7 +99,8 @@
       sample(legend, page.tick(part * most), (context) => stroke(context, "ink", 0.5 + (thickest - 0.5) * part));
     if (l.one) {
       sample(legend, "right: to an earlier token", (context) => stroke(context, "back", 3));
-      if (!l.causal || page.isSigned(quantity)) sample(legend, "left: to a later token", (context) => stroke(context, "forward", 3));
+      if (!l.causal || page.isSigned(quantity))
+        sample(legend, "left: to a later token", (context) => stroke(context, "forward", 3));
     }
     if (quantity === "A") sample(legend, "negative", (context) => stroke(context, "quiet", 3, [5, 4]));
     if (quantity === "antisymmetric") text(legend, "an edge goes where A is larger than in the other direction");

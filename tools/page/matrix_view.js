@@ -179,7 +179,7 @@
     drawLabels(context, place, page.queries(layer), true);
     drawLabels(context, place, page.keys(layer), false);
     shown = { ...place, scale, from, layer, head, exact };
-    page.setLegendScale(scale, page.isLong(layer) && !exact);
+    page.setLegendScale(scale, !exact);
   }
 
   // ---- the cell under the pointer, and the pinned token ----
