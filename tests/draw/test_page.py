@@ -286,6 +286,11 @@ class Huge(PageCase):
         self.browser.screenshot("huge")
         texts = self.browser.run("return [0, 0.5, -12345, 99999.4, 99999.6, -123456, 2e8, 3.4e38].map(page.shortNumber)")
         self.assertEqual(texts, ["0.00", "0.50", "−12345", "99999", "1e5", "−1.2e5", "2e8", "3.4e38"])
+        texts = self.browser.run("return [9.99999, 12345.6, -99999, 99999.9, -3.4028e38].map(page.number)")
+        self.assertEqual(texts, ["10.0000", "12346", "−99999", "1.000e5", "−3.403e38"])
+        self.set(pinned={"query": 0, "key": 0})
+        for shown in self.browser.all("#token [data-key]"):
+            self.assertLess(shown.rect["x"] + shown.rect["width"], 1400 - 18)
         texts = self.browser.run("return [0, 0.25, -0.0012, 0.00012, 1500, 99000, 99600, -2e8, 1e-7].map(page.tick)")
         self.assertEqual(texts, ["0", "0.25", "−0.0012", "1.2e−4", "1500", "99000", "1e5", "−2e8", "1e−7"])
 

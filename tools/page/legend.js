@@ -32,7 +32,7 @@
 
   // Round numbers along the bar that do not touch, first of all its ends.
   function ticks(context, scale) {
-    const wanted = scale.both ? [1, -1, 0, -0.5, 0.5] : [1, 0, 0.1, 0.25, 0.5, 0.75];
+    const wanted = scale.both ? [1, -1, 0, -0.5, 0.5] : [1, 0, 0.1, 0.01, 0.001, 0.25, 0.5, 0.75];
     const found = [];
     for (const part of wanted) {
       const value = part * scale.most, x = scale.at(value) * WIDTH, said = page.tick(value);

@@ -59,12 +59,13 @@
   // A proper minus, in front and in an exponent.
   const proper = (text) => text.replaceAll("-", "−");
 
-  // Four decimals, and three digits at least: what is read is within 1e-3 of what is meant.
+  // Four decimals, three digits at least and not many more: what is read is within 1e-3 of what is meant.
   page.number = (x) => {
     if (Number.isNaN(x)) return "none";
     if (!Number.isFinite(x)) return x < 0 ? "−∞" : "∞";
     const size = Math.abs(x);
     if (size === 0) return "0";
+    if (size >= 99999.5) return proper(x.toExponential(3).replace("e+", "e"));
     if (size < 0.001) return proper(x.toExponential(2));
     return proper(size < 0.01 ? x.toPrecision(3) : size < 10 ? x.toFixed(4) : x.toPrecision(5));
   };
