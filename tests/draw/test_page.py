@@ -230,6 +230,15 @@ class Halves(PageCase):
         layer.q[at:at + layer.dk] = [x * 60 for x in layer.row(layer.q, 3, 17)]
         self.check(layer, "hfh")
 
+    def test_scores_that_are_nearly_symmetric(self):
+        """Four digits of a score, and of its weight, are enough; of its difference from the one back they leave nothing."""
+        layer = page_inputs.Layer(19, heads=1, key_heads=1, softcap=0.01)
+        layer.q = list(struct.unpack(f"<{len(layer.q)}f", struct.pack(f"<{len(layer.q)}f", *(30 + x for x in layer.q))))
+        near = [x * (1 + y / 1000) for x, y in zip(layer.q, layer.k)]
+        layer.k = list(struct.unpack(f"<{len(near)}f", struct.pack(f"<{len(near)}f", *near)))
+        self.check(layer, "f")
+        self.assertLess(self.rounded(layer), 1e-3)
+
     def test_near_the_limit(self):
         """What float16 shows less than 1e-2 off, though not by much, stays float16."""
         layer = page_inputs.Layer(18, heads=1, key_heads=1, spread=3.0)
