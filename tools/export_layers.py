@@ -28,6 +28,7 @@ def show(texts):
 def export(options):
     text = command_line.text_of(options)
     gguf = command_line.check_model(options.model)
+    name = command_line.name_of(options)
     command_line.check_folders(options)
     requirements.check(gguf)
     requirements.prepare()
@@ -35,18 +36,21 @@ def export(options):
 
     begin = time.monotonic()
     recorder = observe.Recorder(options.layers, bool(options.expect))
-    loaded = model.load(options.model, gguf, options.dtype, options.name, recorder)
+    loaded = model.load(options.model, gguf, options.dtype, name, recorder)
     ids = model.tokens_of(loaded, text, options.max_tokens)
     run_begin = time.monotonic()
     next_token = recorder.run(loaded, ids)
     command_line.check_layers(options.layers, recorder.numbers)
     for folder in filter(None, (options.output, options.expect)):
         whole_files.make_folder(folder)
-    for file in layer_files.files_of(loaded, ids, recorder.layers, next_token, max(recorder.numbers)):
-        layer_files.write(file, options.output, options.expect)
+    written = [layer_files.write(file, options.output, options.expect) for file in
+               layer_files.files_of(loaded, ids, recorder.layers, next_token, max(recorder.numbers))]
     end = time.monotonic()
     print(f"{loaded.name}: {len(recorder.layers)} of {len(recorder.numbers)} layers, {len(ids)} tokens, in {options.output}"
           f" ({run_begin - begin:.1f} s to load, {end - run_begin:.1f} s to run and write)")
+    left_over = command_line.tell_left_over(options.output, whole_files.left_over(options.output, written))
+    if left_over:
+        print(f"export_layers: {left_over}", file=sys.stderr)
     show(whole_files.group_by_text((layer.told, layer.number) for layer in recorder.layers))
 
 
@@ -61,4 +65,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # for names of folders that are not UTF-8
     sys.exit(main(sys.argv[1:]))

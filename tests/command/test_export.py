@@ -115,6 +115,15 @@ class Refusals(Scratch):
         self.refuses(["--text-file none: No such file"], "model", "--text-file", "none", "-o", "out")
         self.refuses(["--text-file latin: byte 3 is not UTF-8"], "model", "--text-file", "latin", "-o", "out")
 
+    def test_words_that_are_not_utf8(self):
+        place("model/config.json", b"{}")
+        place(b"caf\xe9".decode("utf-8", "surrogateescape") + "/config.json", b"{}")
+        self.refuses(["--text: byte 3 is not UTF-8"], "model", "--text", b"\xc3\xa9a\xff", "-o", "out")
+        self.refuses(["--name: byte 0 is not UTF-8"], "model", "--text", "word", "-o", "out", "--name", b"\xff")
+        self.refuses(["the model's name, b'caf\\xe9', which --name overrides: byte 3 is not UTF-8"], b"caf\xe9", "--text", "word",
+                     "-o", "out")
+        self.refuses(["no module torch"], b"caf\xe9", "--text", "word", "-o", "out", "--name", "coffee")
+
     def test_folders_that_are_files(self):
         place("model/config.json", b"{}")
         place("file", b"")
@@ -187,6 +196,21 @@ class WholeFiles(Scratch):
         with self.assertRaises(Refusal) as caught:
             whole_files.write(path, self.writer("new"))
         self.assertEqual(str(caught.exception), f"{path}: No such file or directory")
+
+    def test_left_over(self):
+        for name in ("layer00.safetensors", "layer01.safetensors", "layer100.safetensors", "layer.safetensors",
+                     "layer02.expect.safetensors", "layer03.safetensors.bak", ".layer04.safetensors.7.part"):
+            place("out/" + name, b"")
+        found = whole_files.left_over(place("out"), ["layer01.safetensors"])
+        self.assertEqual(found, ["layer00.safetensors", "layer100.safetensors"])
+        self.assertEqual(whole_files.left_over(place("out"), found + ["layer01.safetensors"]), [])
+        self.assertIsNone(command_line.tell_left_over("out", []))
+        said = command_line.tell_left_over("out", found)
+        self.assertTrue(said.startswith("out holds layers of an earlier run as well"), said)
+        self.assertIn("layer00.safetensors, layer100.safetensors; ", said)
+        said = command_line.tell_left_over("out", [f"layer{n:02}.safetensors" for n in range(29)])
+        self.assertIn("layer03.safetensors and 25 more; ", said)
+        self.assertNotIn("layer04", said)
 
     def test_groups(self):
         self.assertEqual(whole_files.group_by_text([("a", 0), ("b", 1), ("a", 2)]), {"a": [0, 2], "b": [1]})

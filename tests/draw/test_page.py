@@ -3,15 +3,19 @@
 test_page.py CLATTN FOLDER CASE...   (cases are the classes below; screenshots are left in FOLDER)
 """
 
+import html
+import json
 import math
 import operator
 import os
+import re
 import resource
 import shutil
 import struct
 import subprocess
 import sys
 import time
+import unicodedata
 import unittest
 
 import page_inputs
@@ -158,12 +162,15 @@ class Numbers(PageCase):
 
 
 class Halves(PageCase):
-    """Where float16 cannot hold a layer, float32 does."""
+    """Where float16 cannot hold a key head and its queries, float32 does."""
 
-    def check(self, layer, kind):
+    def check(self, layer, kinds):
+        """kinds: of each key head."""
         layer.write(self.path("in.safetensors"))
         self.open(self.path("in.safetensors"))
-        self.assertEqual((self.block_type(0), self.block_type(0, "k")), (kind, kind))
+        group = layer.heads // layer.key_heads
+        for name in "qk":
+            self.assertEqual([self.block_type(head, name) for head in range(layer.heads)], [k for k in kinds for _ in range(group)])
         for quantity in QUANTITIES:
             for head in range(layer.heads):
                 self.assert_matrix(0, head, quantity, layer.matrix(quantity, head))
@@ -182,14 +189,20 @@ class Halves(PageCase):
                    for head in range(layer.heads) for i in range(layer.sq) for j in range(layer.sk))
 
     def test_ordinary_numbers(self):
-        self.check(page_inputs.Layer(11), "h")
+        self.check(page_inputs.Layer(11), "hh")
         self.assertLess(self.rounded(page_inputs.Layer(11)), TOLERANCE)
 
     def test_beyond_the_largest_half(self):
         layer = page_inputs.Layer(12)
         layer.q[5] = 70000.0
         layer.k[5] = layer.k[13] = 1e-5
-        self.check(layer, "f")
+        self.check(layer, "fh")
+        layer = page_inputs.Layer(12)
+        layer.k[13 * layer.dk] = 70000.0  # of the other key head
+        for head in (2, 3):
+            for at in range(head * layer.sq * layer.dk, (head + 1) * layer.sq * layer.dk, layer.dk):
+                layer.q[at] = 1e-5
+        self.check(layer, "hf")
 
     def test_close_races_of_large_scores(self):
         """Scores that float16 holds to four digits, of which the weights are then off."""
@@ -197,19 +210,41 @@ class Halves(PageCase):
         for x, much in ((layer.q, 90.03), (layer.k, 30.013)):
             for at in range(0, len(x), layer.dk):
                 x[at] = struct.unpack("<f", struct.pack("<f", x[at] * 0.01 + much))[0]
-        self.check(layer, "f")
+        self.check(layer, "ff")
         self.assertGreater(self.rounded(layer), TOLERANCE)
 
     def test_large_scores_of_either_sign(self):
         layer = page_inputs.Layer(15, spread=7.0)
-        self.check(layer, "f")
+        self.check(layer, "ff")
         self.assertGreater(self.rounded(layer), TOLERANCE)
 
     def test_one_head_of_many(self):
         layer = page_inputs.Layer(14, heads=4, key_heads=4, sk=40, sq=40)
         at = (3 * 40 + 17) * layer.dk
         layer.q[at:at + layer.dk] = [x * 60 for x in layer.row(layer.q, 3, 17)]
+        self.check(layer, "hhhf")
+
+    def test_one_head_of_a_group(self):
+        layer = page_inputs.Layer(14, heads=6, key_heads=3, sk=40, sq=40)
+        at = (3 * 40 + 17) * layer.dk
+        layer.q[at:at + layer.dk] = [x * 60 for x in layer.row(layer.q, 3, 17)]
+        self.check(layer, "hfh")
+
+    def test_scores_that_are_nearly_symmetric(self):
+        """Four digits of a score, and of its weight, are enough; of its difference from the one back they leave nothing."""
+        layer = page_inputs.Layer(19, heads=1, key_heads=1, softcap=0.01)
+        layer.q = list(struct.unpack(f"<{len(layer.q)}f", struct.pack(f"<{len(layer.q)}f", *(30 + x for x in layer.q))))
+        near = [x * (1 + y / 1000) for x, y in zip(layer.q, layer.k)]
+        layer.k = list(struct.unpack(f"<{len(near)}f", struct.pack(f"<{len(near)}f", *near)))
         self.check(layer, "f")
+        self.assertLess(self.rounded(layer), 1e-3)
+
+    def test_near_the_limit(self):
+        """What float16 shows less than 1e-2 off, though not by much, stays float16."""
+        layer = page_inputs.Layer(18, heads=1, key_heads=1, spread=3.0)
+        layer.v = [x / 8 for x in layer.v]
+        self.check(layer, "h")
+        self.assertGreater(self.rounded(layer), 5e-3)
 
     def test_a_query_beside_a_larger_one(self):
         layer = page_inputs.Layer(16, heads=1, key_heads=1)
@@ -230,6 +265,43 @@ class Halves(PageCase):
             layer.q[at:at + 2] = layer.k[at:at + 2] = [0.0, 0.0]
         layer.k[:2] = layer.q[11 * layer.dk:11 * layer.dk + 2] = [0.0, 0.0]
         self.check(layer, "f")
+
+
+class Huge(PageCase):
+    """Numbers of more digits than places have room for."""
+
+    def test_no_weight_above_one(self):
+        """Where neighbouring float32 numbers are further apart than a weight's logarithm."""
+        layer = page_inputs.Layer(31, heads=1, key_heads=1, scale=1.0)
+        for x in (layer.q, layer.k):
+            x[:] = struct.unpack(f"<{len(x)}f", struct.pack(f"<{len(x)}f", *(5000.0 + y / 8 for y in x)))
+        layer.write(self.path("in.safetensors"))
+        self.open(self.path("in.safetensors"), view="matrix")
+        weights = [float(x) for x in self.matrix(0, 0, "P")]
+        self.assertGreater(max(weights), 0)
+        self.assertLessEqual(max(weights), 1)
+        self.assertGreater(min(float(x) for x in self.matrix(0, 0, "A")), 1.9e8)
+
+    def test_room(self):
+        numbers = [3.4e38 * (-1) ** (i + j) / (1 + i) for i in range(9) for j in range(9)]
+        page_inputs.write(self.path("a.safetensors"), {"A": ("F32", [9, 9], page_inputs.pack("F32", numbers))}, {})
+        self.browser.open(self.draw(self.path("a.safetensors")))
+        for transform in ("linear", "root", "log"):
+            self.set(view="matrix", transform=transform)
+            ticks = self.browser.run("return page.legendTicks")
+            self.assertEqual((ticks[0]["said"], ticks[-1]["said"]), ("−3.4e38", "3.4e38"))
+            for one, other in zip(ticks, ticks[1:]):
+                self.assertLess(one["x"] + one["width"] / 2, other["x"] - other["width"] / 2)
+        self.browser.screenshot("huge")
+        texts = self.browser.run("return [0, 0.5, -12345, 99999.4, 99999.6, -123456, 2e8, 3.4e38].map(page.shortNumber)")
+        self.assertEqual(texts, ["0.00", "0.50", "−12345", "99999", "1e5", "−1.2e5", "2e8", "3.4e38"])
+        texts = self.browser.run("return [9.99999, 12345.6, -99999, 99999.9, -3.4028e38].map(page.number)")
+        self.assertEqual(texts, ["10.0000", "12346", "−99999", "1.000e5", "−3.403e38"])
+        self.set(pinned={"query": 0, "key": 0})
+        for shown in self.browser.all("#token [data-key]"):
+            self.assertLess(shown.rect["x"] + shown.rect["width"], 1400 - 18)
+        texts = self.browser.run("return [0, 0.25, -0.0012, 0.00012, 1500, 99000, 99600, -2e8, 1e-7].map(page.tick)")
+        self.assertEqual(texts, ["0", "0.25", "−0.0012", "1.2e−4", "1500", "99000", "1e5", "−2e8", "1e−7"])
 
 
 class Bare(PageCase):
@@ -446,15 +518,51 @@ class Hands(PageCase):
         self.set(view="grid")
         self.browser.wait_for("return [...document.querySelectorAll('.thumb')].every((t) => t.dataset.picture)")
 
+    def test_a_worker_that_fails(self):
+        """What it was at, and all after it, is done by the page."""
+        for failing in ("super.postMessage({ kind: 'nothing' })", "this.onmessageerror(new Event('messageerror'))"):
+            self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--view", "matrix")
+            self.browser.run("""window.failed = 0;
+                window.Worker = class extends Worker { postMessage() { window.failed++; %s; } }""" % failing)
+            self.set(view="grid")
+            self.browser.wait_for("return [...document.querySelectorAll('.thumb')].every((t) => t.dataset.picture)")
+            self.assertEqual(self.browser.run("return window.failed"), 1)
+
+    def test_a_job_that_fails(self):
+        """Without a worker: the next one runs."""
+        self.elephant(view="matrix")
+        self.browser.run("window.Worker = undefined")
+        said = self.browser.driver.execute_async_script("""const done = arguments[0], all = [];
+            page.ask("none", 0, 0, {}, true).catch((error) => all.push(error.name));
+            page.ask("pool", 0, 0, { quantity: "P", size: 72 }, true).then((r) => done([...all, r.rows]));""")
+        self.assertEqual(said, ["TypeError", 13])
+
+    def test_legend_of_edges(self):
+        """Sides are told apart wherever edges go both ways; a scale of colours is offered where there are colours."""
+        self.elephant(view="network", head=8)
+        for quantity in QUANTITIES:
+            self.set(quantity=quantity, top=0)
+            later = self.browser.run("return page.shownEdges().some((e) => e.key > e.query)")
+            self.assertEqual(later, quantity in ("A", "antisymmetric"))
+            self.assertEqual("left: to a later token" in self.browser.find("#legend").text, later)
+        for view, colours in (("network", False), ("matrix", True), ("grid", True)):
+            self.set(view=view)
+            self.assertEqual(self.browser.find("#transform").is_displayed(), colours)
+
     def test_everything_is_reached_by_tab(self):
         self.elephant(view="network")
+        self.reached_by_tab("views", "layer", "head", "quantities", "top", "threshold", "picture", "theme", "help-open")
+        self.elephant(view="matrix")
+        self.reached_by_tab("views", "layer", "head", "quantities", "transform", "picture", "theme", "help-open")
+
+    def reached_by_tab(self, *names):
         reached = set()
         for _ in range(24):
             self.browser.press("TAB")
             reached.add(self.browser.run("const e = document.activeElement; return e.id || e.parentNode.id"))
             ring = self.browser.run("return getComputedStyle(document.activeElement).outlineStyle")
             self.assertTrue(ring != "none" or self.browser.run("return document.activeElement === document.body"))
-        for name in ("views", "layer", "head", "quantities", "top", "threshold", "transform", "picture", "theme", "help-open"):
+        for name in names:
             self.assertIn(name, reached)
 
     def test_wheel_and_drag(self):
@@ -510,13 +618,34 @@ class Hostile(PageCase):
               "constructor", "]]>", "", " ", "%s%n\\u003c", "<svg onload=window.hacked=4>", "javascript:window.hacked=5"]
 
     def page(self):
-        import json
-
         count = len(self.TOKENS)
         page_inputs.Layer(21, sq=count, sk=count).write(
             self.path("in.safetensors"), tokens=json.dumps(self.TOKENS), source=self.TOKENS[0] + "\u202e" + self.TOKENS[1],
             title="<b onclick=x>'\"&</title></script><script>window.hacked = 6</script>")
         self.open(self.path("in.safetensors"), "--title", "</title><script>window.hacked = 7</script>" + "y" * 300)
+
+    def test_names(self):
+        """Of what is not seen: the same in the page and in pictures, everywhere in the page."""
+        unseen = [c for c in map(chr, range(1, 0x110000)) if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")]
+        self.assertGreater(len(unseen), 150)
+        title = "|".join(unseen + list("\u034f\u115f\u3164\uffa0\ufff0\U000e0080\U000e01f0\u00e9\ufe0f\U000e0100\ufffe\ufdd0"))
+        tokens = {"\n": "↵", "\n\n": "↵↵", "\t": "⇥", "\u2028": "↵", "\ufeff": "<FEFF>", " ": "␣", "  ": "␣␣", "": "∅", " \n": "↵",
+                  "\u00ad": "<00AD>", "\U000e0041": "<E0041>", "\u00a0": "\u00a0"}
+        page_inputs.Layer(22, sq=len(tokens), sk=len(tokens)).write(self.path("in.safetensors"), tokens=json.dumps(list(tokens)))
+        with open(self.draw(self.path("in.safetensors"), "--title", title, "--heads", "0", output="names.svg"), encoding="utf-8") as f:
+            drawn = html.unescape(re.search('<title id="title">(.*?)</title>', f.read(), re.S).group(1))
+        self.open(self.path("in.safetensors"), "--title", title, view="matrix")
+        self.assertEqual(self.browser.run("return document.getElementById('title').textContent"), drawn)
+        for name in ("1", "7F", "AD", "61C", "202E", "2066", "FEFF", "1D173", "E0001", "E007F"):
+            self.assertIn(f"<{name:0>4}>", drawn)
+        self.assertIn("|\u200d|", drawn)
+        for at, (text, name) in enumerate(tokens.items()):
+            self.assertEqual(self.browser.run("return page.tokenLabel(arguments[0], 18)", text), f"\u2068{name}\u2069")
+            self.set(cursor={"query": at, "key": at}, pinned={"query": at, "key": at})
+            shown = self.browser.run("return [...document.querySelectorAll('#cell .token')].map((e) => e.textContent)")
+            self.assertEqual(shown, [name, name])
+            whole = self.browser.run("return document.querySelector('#token h3 .token').textContent")
+            self.assertEqual(whole, " ↵" if text == " \n" else name)
 
     def unharmed(self):
         self.assertIsNone(self.browser.run("return window.hacked === undefined ? null : window.hacked"))
@@ -666,7 +795,9 @@ class Long(PageCase):
         print(f"made in {time.monotonic() - began:.2f} s, {os.path.getsize(page) / 1e6:.1f} MB, {most:.0f} MiB at most so far")
         self.assertLess(most, 1024)
         self.browser.open(page)
+        self.assertEqual(self.state("transform"), "log")
         self.set(view="matrix")
+        self.assertIn("zoom in for single cells", self.browser.find("#legend").text)
         tensors = page_inputs.read(name)
         self.keys = [tensors["K"][1][j * 64:(j + 1) * 64] for j in range(s)]
         self.queries = tensors["Q"][1]
@@ -714,9 +845,14 @@ class Long(PageCase):
         exact = self.weights(query)
         strongest = max(range(len(exact)), key=exact.__getitem__)
         self.set(cursor={"query": query, "key": strongest})
+        size = "const r = document.getElementById('picture').getBoundingClientRect(); return [r.width, r.height]"
+        before = self.browser.run(size)
         for _ in range(14):
             self.browser.press("+")
         self.browser.wait_for("return page.shownDetail() !== null")
+        for _ in range(5):
+            self.browser.frame()
+        self.assertEqual(self.browser.run(size), before)
         detail = self.browser.run("const d = page.shownDetail(); return { row: d.row, rows: d.rows, key: d.key, keys: d.keys, "
                                   "first: Array.from(d.values.subarray((arguments[0] - d.row) * d.keys, "
                                   "(arguments[0] - d.row + 1) * d.keys)) }", query)
@@ -726,6 +862,7 @@ class Long(PageCase):
         for at, value in enumerate(detail["first"]):
             key = detail["key"] + at
             self.assert_near(value, exact[key] if key <= query else 0.0, f"key {key}")
+        self.assertNotIn("zoom in", self.browser.find("#legend").text)
         self.browser.screenshot("long-zoomed")
         self.browser.press("0")
 

@@ -144,6 +144,14 @@ class RealModels(Case):
                 self.assertEqual(len(json.loads(made.metadata["tokens"])), 7)
                 self.check_attend(out, 3 * [WHOLE])
 
+    def test_layers_of_an_earlier_run(self):
+        out = fresh("earlier")
+        for layers, left_over in (("0-1", False), ("0-1", False), ("1", True)):
+            status, said = export(MINILM, out, "--layers", layers)
+            self.assertEqual(status, 0, said)
+            self.assertEqual("holds layers of an earlier run as well, perhaps of another text: layer00.safetensors; " in said,
+                             left_over, said)
+
     def test_refusals(self):
         for arguments, text, words in (
                 (("--layers", "4-7"), STORY, ["--layers 4-7", "no layer 6-7", "has 0-5"]),

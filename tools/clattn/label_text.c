@@ -45,11 +45,18 @@ static void put_point(text_buffer *b, uint32_t p)
 }
 
 /* Controls; marks, embeddings, overrides and isolates of the bidirectional algorithm, and characters that show nothing
- * at all. U+200C and U+200D stay: scripts and emoji are joined by them. */
+ * at all, tags among them. U+200C and U+200D stay: scripts and emoji are joined by them; so do variation selectors.
+ * tools/page/tokens.js has the same ones. */
 static bool is_unseen(uint32_t p)
 {
-  return p < 0x20 || (p >= 0x7f && p < 0xa0) || p == 0x61c || p == 0x200b || p == 0x200e || p == 0x200f ||
-         (p >= 0x202a && p <= 0x202e) || (p >= 0x2060 && p <= 0x206f) || p == 0xfeff;
+  static const uint32_t ranges[][2] = {{0x0, 0x1f},        {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},
+                                       {0x61c, 0x61c},     {0x115f, 0x1160},   {0x17b4, 0x17b5},   {0x180e, 0x180e},
+                                       {0x200b, 0x200b},   {0x200e, 0x200f},   {0x202a, 0x202e},   {0x2060, 0x206f},
+                                       {0x3164, 0x3164},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},
+                                       {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe00ff}, {0xe01f0, 0xe0fff}};
+  for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+    if (p >= ranges[i][0] && p <= ranges[i][1]) return true;
+  return false;
 }
 
 /* What stands for a code point: line ends and tabs have signs, what is not seen shows its number. */

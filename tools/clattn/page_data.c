@@ -20,6 +20,7 @@ typedef struct writer {
   int64_t *heads; /* of the layer that is written */
   int n_heads;
   int *key_blocks, *norm_blocks; /* of its key heads; -1: not written yet */
+  bool *half;                    /* of its key heads: kept as float16 */
   st_error *error;
 } writer;
 
@@ -113,9 +114,10 @@ static int add_norms(writer *w, const network_layer *l, int64_t key_head)
   return block;
 }
 
-static bool put_run_head(writer *w, const network_layer *l, int64_t head, bool half)
+static bool put_run_head(writer *w, const network_layer *l, int64_t head)
 {
   const int64_t key_head = head / (l->heads / l->key_heads), keys = l->sk * l->dk, queries = l->sq * l->dk;
+  const bool half = w->half[key_head];
   int *k = &w->key_blocks[key_head], *norms = &w->norm_blocks[key_head];
   page_blocks *b = &w->blocks;
   if (*k < 0)
@@ -251,7 +253,7 @@ static void put_facts(text_buffer *p, const network_head *facts)
   text_put(p, "]");
 }
 
-static bool put_heads(writer *w, int layer, bool half)
+static bool put_heads(writer *w, int layer)
 {
   const network_layer *l = &w->n->layers[layer];
   const int64_t tile[2] = {(l->sq + PAGE_OVERVIEW - 1) / PAGE_OVERVIEW, (l->sk + PAGE_OVERVIEW - 1) / PAGE_OVERVIEW};
@@ -261,7 +263,7 @@ static bool put_heads(writer *w, int layer, bool half)
   text_put(w->p, "\"heads\":[");
   for (int h = 0; h < w->n_heads && good; h++) {
     text_format(w->p, "%s\n{\"index\":%" PRId64 ",", h ? "," : "", w->heads[h]);
-    good = l->bare ? put_bare_head(w, l, w->heads[h]) : put_run_head(w, l, w->heads[h], half);
+    good = l->bare ? put_bare_head(w, l, w->heads[h]) : put_run_head(w, l, w->heads[h]);
     if (good && is_long) good = put_overview(w, layer, w->heads[h], tile);
     good = good && network_report_head(w->n, layer, w->heads[h], w->error);
     put_facts(w->p, &l->head[w->heads[h]]);
@@ -277,10 +279,12 @@ static bool take_layer_heads(writer *w, const network_layer *l)
   free(w->heads);
   free(w->key_blocks);
   free(w->norm_blocks);
+  free(w->half);
   w->heads = malloc((size_t)(w->options->n_heads + 1) * sizeof *w->heads);
   w->key_blocks = malloc((size_t)(l->key_heads + 1) * sizeof *w->key_blocks);
   w->norm_blocks = malloc((size_t)(l->key_heads + 1) * sizeof *w->norm_blocks);
-  if (!w->heads || !w->key_blocks || !w->norm_blocks) return no_memory(w);
+  w->half = calloc((size_t)l->key_heads + 1, sizeof *w->half);
+  if (!w->heads || !w->key_blocks || !w->norm_blocks || !w->half) return no_memory(w);
   w->n_heads = 0;
   for (int h = 0; h < w->options->n_heads; h++)
     if (w->options->heads[h] < l->heads) w->heads[w->n_heads++] = w->options->heads[h];
@@ -294,7 +298,6 @@ static bool put_layer(writer *w, int at, const network_layer *before, int *mask_
   const int layer = w->options->layers[at];
   const network_layer *l = &w->n->layers[layer];
   text_buffer *p = w->p;
-  bool half = true;
   if (!take_layer_heads(w, l)) return false;
   text_put(p, at ? ",\n{\"name\":" : "\n{\"name\":");
   page_put_string(p, l->name);
@@ -318,12 +321,12 @@ static bool put_layer(writer *w, int at, const network_layer *before, int *mask_
     text_put(p, "\"bare\":");
     page_put_string(p, network_quantity_text(l->bare_is));
     text_put(p, ",");
-    return put_heads(w, layer, false);
+    return put_heads(w, layer);
   }
-  if (!page_half_holds(l, w->heads, w->n_heads, &half, w->error)) return false;
+  if (!page_half_holds(l, w->heads, w->n_heads, w->half, w->error)) return false;
   text_format(p, "\"scale\":%.17g,\"softcap\":%.17g,\"causal\":%s,\"left\":%" PRId64 ",\"right\":%" PRId64 ",",
               l->scale, l->softcap, l->causal ? "true" : "false", l->window_left, l->window_right);
-  return put_mask(w, l, before, mask_block) && put_heads(w, layer, half);
+  return put_mask(w, l, before, mask_block) && put_heads(w, layer);
 }
 
 static void put_quantities(text_buffer *p)
@@ -424,5 +427,6 @@ bool page_put_data(text_buffer *p, network *n, const draw_options *options, cons
   free(w.heads);
   free(w.key_blocks);
   free(w.norm_blocks);
+  free(w.half);
   return good && (!p->failed || no_memory(&w));
 }

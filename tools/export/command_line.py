@@ -83,8 +83,17 @@ def read(arguments):
     return options
 
 
+def check_utf8(option, text):
+    """Of bytes that are no UTF-8 Python makes surrogates, which neither tokenizers nor labels take."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise Refusal(f"{option}: byte {len(os.fsencode(text[:error.start]))} is not UTF-8") from None
+
+
 def text_of(options):
     if options.text_file is None:
+        check_utf8("--text", options.text)
         return options.text
     try:
         with open(options.text_file, encoding="utf-8") as file:
@@ -113,10 +122,29 @@ def check_model(path):
     return True
 
 
+def name_of(options):
+    """The model's, as labels have it."""
+    if options.name:
+        check_utf8("--name", options.name)
+        return options.name
+    name = os.path.basename(os.path.abspath(options.model)).removesuffix(".gguf")
+    check_utf8(f"the model's name, {os.fsencode(name)}, which --name overrides", name)
+    return name
+
+
 def check_folders(options):
     for option, path in (("-o", options.output), ("--expect", options.expect)):
         if path and os.path.exists(path) and not os.path.isdir(path):
             raise Refusal(f"{option} {path}: is there, and is no folder")
+
+
+def tell_left_over(folder, names):
+    """names: of layers in the folder that this run has not written; None where there are none."""
+    if not names:
+        return None
+    some = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (f"{folder} holds layers of an earlier run as well, perhaps of another text: {some}; `clattn draw` of all files "
+            "there mixes them: remove them, or write to a folder of its own")
 
 
 def check_layers(wanted, numbers):

@@ -55,7 +55,10 @@ def save(tensors, metadata, path):
 
 
 def write(file, folder, expect_folder):
-    save(file.tensors, file.metadata, os.path.join(folder, f"{file.base}.safetensors"))
+    """Returns the name of the layer's file."""
+    name = f"{file.base}.safetensors"
+    save(file.tensors, file.metadata, os.path.join(folder, name))
     if expect_folder:
         path = os.path.join(expect_folder, f"{file.base}.expect.safetensors")
         save(file.expected, {"source": file.metadata["source"]}, path)
+    return name

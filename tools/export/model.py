@@ -73,7 +73,7 @@ def load(path, gguf, dtype, name, recorder):
     if net.dtype not in STORED:
         raise Refusal(f"{path}: its weights are {net.dtype}: --dtype float32, float16 or bfloat16 for the files")
     check_finite(path, net)
-    return Loaded(net, tokenizer, name or os.path.basename(os.path.abspath(path)).removesuffix(".gguf"), causal)
+    return Loaded(net, tokenizer, name, causal)
 
 
 def check_finite(path, net):

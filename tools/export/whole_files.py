@@ -1,5 +1,6 @@
 """Files that appear complete or not at all, and what is said of many at once."""
 import os
+import re
 
 from export.refusal import Refusal
 
@@ -26,6 +27,12 @@ def write(path, writer):
     finally:
         if os.path.lexists(part):
             os.unlink(part)
+
+
+def left_over(folder, written):
+    """Layers in a folder besides those written, by name."""
+    return sorted(name for name in os.listdir(folder)
+                  if re.fullmatch(r"layer[0-9]+\.safetensors", name) and name not in written)
 
 
 def group_by_text(pairs):

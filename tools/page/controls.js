@@ -111,6 +111,7 @@
     $("head-on").disabled = s.head === l.heads.length - 1;
     $("transform").value = s.transform;
     $("pooling").value = s.pooling;
+    $("transform-label").hidden = s.view === "network"; // whose widths are in proportion
     $("pooling-label").hidden = !page.isLong(s.layer);
     $("top-label").hidden = $("threshold-label").hidden = s.view !== "network";
     $("top").value = s.top;

@@ -26,7 +26,7 @@
     entropy_least: "… least",
     entropy_most: "… most",
     first_share: "share to the first token, mean",
-    sharpness: "strongest edge to another token, mean",
+    sharpness: "strongest edge to another token but the first, mean",
     a_share: "antisymmetric share of A",
     w_share: "antisymmetric share of W_QᵀW_K",
   };

@@ -29,28 +29,52 @@
 
   const send = "onmessage = ({ data }) => { const r = serve(data); postMessage(r, [(r.most || r).buffer]); };";
 
+  // Without a worker, since a browser gives a page of a file none, or since it failed, the page does the work itself, a
+  // job at a time between frames.
+  function makeLocal() {
+    const serve = makeServer();
+    return {
+      postMessage: (message) => setTimeout(() => {
+        let result;
+        try {
+          result = serve(message);
+        } catch (error) {
+          running.reject(error);
+          running = null;
+          return next();
+        }
+        finish(result);
+      }),
+    };
+  }
+
+  // What a worker that failed was at begins again, here; all that comes after it, too.
+  function fail(event) {
+    event.preventDefault();
+    if (worker) worker.terminate();
+    worker = makeLocal();
+    there.length = 0;
+    if (running) post();
+  }
+
   function startWorker() {
     const scripts = ["values", "pool"].map((name) => document.getElementById("js-" + name).textContent);
     const text = ["\"use strict\"; const page = {};", ...scripts, `const serve = (${makeServer})();`, send].join("\n");
     const made = new Worker(URL.createObjectURL(new Blob([text], { type: "text/javascript" })));
     made.onmessage = (event) => finish(event.data);
+    made.onerror = made.onmessageerror = fail;
     return made;
   }
 
-  // A browser that gives a page of a file no worker lets the page do the work itself, a job at a time between frames.
   function start() {
     try {
       return startWorker();
     } catch {
-      const serve = makeServer();
-      return { postMessage: (message) => setTimeout(() => finish(serve(message))) };
+      return makeLocal();
     }
   }
 
-  function next() {
-    if (running || queue.length === 0) return;
-    const urgent = queue.findIndex((job) => job.urgent);
-    running = queue.splice(Math.max(urgent, 0), 1)[0];
+  function post() {
     const { kind, layer, head, argument } = running, name = layer + "/" + head;
     const message = { kind, name, argument }, at = there.indexOf(name);
     if (at >= 0) there.splice(at, 1);
@@ -61,12 +85,19 @@
     worker.postMessage(message);
   }
 
+  function next() {
+    if (running || queue.length === 0) return;
+    const urgent = queue.findIndex((job) => job.urgent);
+    running = queue.splice(Math.max(urgent, 0), 1)[0];
+    post();
+  }
+
   // A promise of the result; the worker gets a head's numbers when it has them no more. Of blocks, which are windows
   // that somebody moves, the last one asked for counts: one before it that has not begun is dropped.
-  page.ask = (kind, layer, head, argument, urgent) => new Promise((resolve) => {
+  page.ask = (kind, layer, head, argument, urgent) => new Promise((resolve, reject) => {
     const dropped = kind === "block" ? queue.findIndex((job) => job.kind === "block") : -1;
     if (dropped >= 0) queue.splice(dropped, 1);
-    queue.push({ kind, layer, head, argument, urgent, resolve });
+    queue.push({ kind, layer, head, argument, urgent, resolve, reject });
     next();
   });
 

@@ -30,19 +30,21 @@
 
   const name = (quantity) => `${page.data.quantities[quantity].title} (${page.data.quantities[quantity].unit})`;
 
-  // Round numbers along the bar, at least 30 pixels apart.
-  function ticks(scale) {
-    const wanted = scale.both ? [-1, -0.5, 0, 0.5, 1] : [0, 0.1, 0.25, 0.5, 0.75, 1];
+  // Round numbers along the bar that do not touch, first of all its ends.
+  function ticks(context, scale) {
+    const wanted = scale.both ? [1, -1, 0, -0.5, 0.5] : [1, 0, 0.1, 0.01, 0.001, 0.25, 0.5, 0.75];
     const found = [];
     for (const part of wanted) {
-      const value = part * scale.most, x = scale.at(value) * WIDTH;
-      if (found.every((tick) => Math.abs(tick.x - x) > 30)) found.push({ value, x });
+      const value = part * scale.most, x = scale.at(value) * WIDTH, said = page.tick(value);
+      const width = context.measureText(said).width;
+      const apart = (tick) => Math.abs(tick.x - x) > Math.max(30, (tick.width + width) / 2 + 6);
+      if (found.every(apart)) found.push({ value, x, said, width });
     }
-    if (!found.some((tick) => tick.value === scale.most)) found.pop(), found.push({ value: scale.most, x: WIDTH });
-    return found;
+    return found.sort((a, b) => a.x - b.x);
   }
 
-  page.setLegendScale = (scale) => {
+  // tiles: of an overview are in sight.
+  page.setLegendScale = (scale, tiles) => {
     const { quantity, layer, pooling } = page.state, figure = document.createElement("figure");
     legend.replaceChildren(figure);
     text(figure, name(quantity));
@@ -57,16 +59,18 @@
     context.font = page.font(11.5);
     context.textAlign = "center";
     context.textBaseline = "top";
-    const said = ticks(scale);
-    for (const tick of said) {
+    const shown = page.legendTicks = ticks(context, scale);
+    for (const tick of shown) {
       context.fillRect(pad + tick.x - 0.5, 17, 1, 4);
-      context.fillText(page.tick(tick.value), pad + tick.x, 23);
+      context.fillText(tick.said, pad + tick.x, 23);
     }
-    context.canvas.setAttribute("aria-label", `colours from ${page.tick(said[0].value)} to ${page.tick(scale.most)}`);
+    context.canvas.setAttribute("aria-label", `colours from ${shown[0].said} to ${page.tick(scale.most)}`);
     if (page.isLong(layer)) {
       const [rows, keys] = page.layer(layer).tile;
-      text(legend, `a pixel of the overview is a tile of ${rows} × ${keys} cells: ` +
+      const said = text(legend, `a pixel of the overview is a tile of ${rows} × ${keys} cells: ` +
         `${page.POOLINGS[pooling](quantity)}; zoom in for single cells`);
+      // It keeps its place: a picture of another size would have another window, whose single cells are not there yet.
+      said.style.visibility = tiles ? "visible" : "hidden";
     }
   };
 
@@ -95,7 +99,8 @@
       sample(legend, page.tick(part * most), (context) => stroke(context, "ink", 0.5 + (thickest - 0.5) * part));
     if (l.one) {
       sample(legend, "right: to an earlier token", (context) => stroke(context, "back", 3));
-      if (!l.causal) sample(legend, "left: to a later token", (context) => stroke(context, "forward", 3));
+      if (!l.causal || page.isSigned(quantity))
+        sample(legend, "left: to a later token", (context) => stroke(context, "forward", 3));
     }
     if (quantity === "A") sample(legend, "negative", (context) => stroke(context, "quiet", 3, [5, 4]));
     if (quantity === "antisymmetric") text(legend, "an edge goes where A is larger than in the other direction");

@@ -125,7 +125,7 @@
         if (Math.abs(value) < 0.005 || Number.isNaN(t)) continue;
         context.fillStyle = page.inkOn(map[Math.round(t * 255)]);
         const x = place.left + (j + 0.5 - frame.x) * cellX, y = place.top + (i + 0.5 - frame.y) * cellY;
-        context.fillText(page.shortNumber(value), x, y);
+        context.fillText(page.shortNumber(value), x, y, cellX - 4);
       }
   }
 
@@ -179,7 +179,7 @@
     drawLabels(context, place, page.queries(layer), true);
     drawLabels(context, place, page.keys(layer), false);
     shown = { ...place, scale, from, layer, head, exact };
-    page.setLegendScale(scale);
+    page.setLegendScale(scale, !exact);
   }
 
   // ---- the cell under the pointer, and the pinned token ----

@@ -59,22 +59,27 @@
   // A proper minus, in front and in an exponent.
   const proper = (text) => text.replaceAll("-", "−");
 
-  // Four decimals, and three digits at least: what is read is within 1e-3 of what is meant.
+  // Four decimals, three digits at least and not many more: what is read is within 1e-3 of what is meant.
   page.number = (x) => {
     if (Number.isNaN(x)) return "none";
     if (!Number.isFinite(x)) return x < 0 ? "−∞" : "∞";
     const size = Math.abs(x);
     if (size === 0) return "0";
+    if (size >= 99999.5) return proper(x.toExponential(3).replace("e+", "e"));
     if (size < 0.001) return proper(x.toExponential(2));
     return proper(size < 0.01 ? x.toPrecision(3) : size < 10 ? x.toFixed(4) : x.toPrecision(5));
   };
   page.shortNumber = (x) => {
     if (!Number.isFinite(x)) return "";
     const size = Math.abs(x);
+    if (size >= 99999.5) return page.tick(x);
     return proper(size >= 100 ? x.toFixed(0) : size >= 10 ? x.toFixed(1) : x.toFixed(2));
   };
-  // Of a few significant digits, for ticks.
-  page.tick = (x) => proper(String(Number(x.toPrecision(2))));
+  // Of two significant digits, for ticks; short, however large or small.
+  page.tick = (x) => {
+    const size = Math.abs(x), plain = size === 0 || (size >= 0.001 && size < 99500);
+    return proper(plain ? String(Number(x.toPrecision(2))) : x.toExponential(1).replace(".0e", "e").replace("e+", "e"));
+  };
 
   page.QUANTITIES = {
     P: { short: "P", unit: "share of a row" },

@@ -19,6 +19,9 @@
     [count(layers.length, "layer"), count(heads, "head"), count(tokens, "token")].join(", ") +
     (page.commonSource ? `. ${page.tokenText(page.commonSource)}` : "");
   page.applyTheme();
-  page.set(data.sharpest ? sharpest() : { layer: 0 });
+  const first = data.sharpest ? sharpest() : { layer: 0 };
+  // Of many tokens each gets little, which a square root leaves as pale as nothing.
+  if (page.isLong(first.layer) && !page.isSigned(page.state.quantity)) first.transform = "log";
+  page.set(first);
   page.redraw();
 })();

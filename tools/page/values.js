@@ -65,7 +65,7 @@
         let s = block[n];
         if (softcap > 0) s = softcap * Math.tanh(s / softcap);
         if (mask) s += bias(mask, row + i, to);
-        const p = Math.exp(s - sum);
+        const p = Math.exp(Math.min(s - sum, 0)); // of huge scores lse is rounded
         block[n] = travels && p !== 0 ? p * norms[to] : p;
       }
     }
