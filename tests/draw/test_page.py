@@ -514,6 +514,24 @@ class Hands(PageCase):
         self.assertEqual(self.state("quantity"), "antisymmetric")
         self.assertTrue(all(e["value"] > 0 for e in self.browser.run("return page.shownEdges()")))
 
+    def test_frames_before_the_page_is_whole(self):
+        """A browser may show a frame, and tell of sizes, between two scripts: here it does after each that asks for one."""
+        script = """const later = requestAnimationFrame;
+            window.requestAnimationFrame = (f) => document.readyState === "loading" ? (f(0), 0) : later(f);
+            window.ResizeObserver = class extends ResizeObserver {
+              constructor(f) { super(f); this.f = f; }
+              observe(e) { this.f([]); super.observe(e); }
+            };"""
+        driver = self.browser.driver
+        added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+        try:
+            self.elephant()
+            self.browser.run("page.set({ view: 'grid' })")
+            self.browser.wait_for("return [...document.querySelectorAll('.thumb')].every((t) => t.dataset.picture)")
+            self.assertEqual(self.browser.complaints(), [])
+        finally:
+            driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
     def test_without_a_worker(self):
         self.open(os.path.join(DATA, "smollm2-layer13-elephant.safetensors"), "--view", "matrix")
         self.browser.run("window.Worker = undefined")

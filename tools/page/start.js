@@ -23,5 +23,5 @@
   // Of many tokens each gets little, which a square root leaves as pale as nothing.
   if (page.isLong(first.layer) && !page.isSigned(page.state.quantity)) first.transform = "log";
   page.set(first);
-  page.redraw();
+  page.begin();
 })();

@@ -18,7 +18,7 @@
   };
 
   const painters = [];
-  let asked = false, changed = new Set();
+  let whole = false, asked = false, changed = new Set();
 
   page.onDraw = (painter) => painters.push(painter);
 
@@ -30,7 +30,7 @@
   }
 
   function ask() {
-    if (asked) return;
+    if (asked || !whole) return;
     asked = true;
     requestAnimationFrame(draw);
   }
@@ -39,6 +39,12 @@
   page.redraw = () => {
     changed.add("all");
     ask();
+  };
+
+  // Nothing is drawn before: a browser may show a frame between two scripts of the page.
+  page.begin = () => {
+    whole = true;
+    page.redraw();
   };
 
   // What a layer or head cannot keep of what was chosen is put right here.
