@@ -324,12 +324,7 @@ static void test_panels(void **state)
 
 int main(int argc, char **argv)
 {
-  if (argc < 2) {
-    fprintf(stderr, "usage: %s VARIANT|any [FILTER]\n", argv[0]);
-    return 2;
-  }
-  variant = strcmp(argv[1], "any") ? argv[1] : NULL;
-  if (argc > 2) cmocka_set_test_filter(argv[2]);
+  if (!take_variant(argc, argv, &variant)) return 2;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_small),       cmocka_unit_test(test_sizes),      cmocka_unit_test(test_weight_types),
       cmocka_unit_test(test_layouts),     cmocka_unit_test(test_rotary),     cmocka_unit_test(test_one_token),

@@ -188,12 +188,7 @@ static void stages_far_apart(void **state)
 
 int main(int argc, char **argv)
 {
-  if (argc < 2) {
-    fprintf(stderr, "usage: %s VARIANT|any [FILTER]\n", argv[0]);
-    return 2;
-  }
-  variant = strcmp(argv[1], "any") ? argv[1] : NULL;
-  if (argc > 2) cmocka_set_test_filter(argv[2]);
+  if (!take_variant(argc, argv, &variant)) return 2;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_small),
       cmocka_unit_test(scores_of_every_size),

@@ -674,14 +674,9 @@ static void no_number_survives_a_merge(void **state)
 
 int main(int argc, char **argv)
 {
-  if (argc < 2) {
-    fprintf(stderr, "usage: %s VARIANT|any [FILTER]\n", argv[0]);
-    return 2;
-  }
-  variant = strcmp(argv[1], "any") ? argv[1] : NULL;
+  if (!take_variant(argc, argv, &variant)) return 2;
   ways[n_ways++] = (way){variant, CLATTN_PATH_FUSED};
   ways[n_ways++] = (way){variant, CLATTN_PATH_STAGED};
-  if (argc > 2) cmocka_set_test_filter(argv[2]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_of_p_sum_to_one_or_zero),
       cmocka_unit_test(values_of_one_give_one_or_zero),

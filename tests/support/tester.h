@@ -115,6 +115,9 @@ bool test_projection_unless_refused(const device_under_test *d, const projection
 void test_projection_refused(const device_under_test *d, const projection_case *c, const char *variant,
                              const char *text);
 
+/* The arguments VARIANT|any [FILTER] of a program: *variant is NULL for any. False, with the usage told: without. */
+bool take_variant(int argc, char **argv, const char **variant);
+
 /* FAMILY/TILE as an id; anything else as it is. */
 typedef struct variant_id {
   char text[128];

@@ -1,9 +1,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "asserts.h"
 #include "tester.h"
 
 enum { ANY_TILE_FITS = 128 /* channels of v */ };
+
+bool take_variant(int argc, char **argv, const char **variant)
+{
+  if (argc < 2) {
+    fprintf(stderr, "usage: %s VARIANT|any [FILTER]\n", argv[0]);
+    return false;
+  }
+  *variant = strcmp(argv[1], "any") ? argv[1] : NULL;
+  if (argc > 2) cmocka_set_test_filter(argv[2]);
+  return true;
+}
 
 const char *variant_named(const char *wish, const char *operation, const char *types_and_head, variant_id *id)
 {
