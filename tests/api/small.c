@@ -79,3 +79,21 @@ void small_check(const small_problem *s, const float *y)
   const closeness c = {.what = "y", .problem = "small", .rank = 4, .dim = {1, SMALL_HQ, SMALL_SQ, SMALL_DV}};
   if (!is_close(&c, got, s->want, allowed)) fail();
 }
+
+clattn_status small_report(const device_under_test *d, const small_problem *s, clattn_network_head heads[SMALL_HQ],
+                           clattn_network_pair pairs[SMALL_HQ], clattn_report *report)
+{
+  static float lse[SMALL_HQ * SMALL_SQ];
+  small_problem own = *s;
+  clattn_network_desc desc = CLATTN_NETWORK_DESC_INIT;
+  own.desc.k.dim[2] = SMALL_SQ;
+  own.desc.lse = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, SMALL_HQ, SMALL_SQ});
+  desc.attention = &own.desc;
+  desc.n_pairs = 1;
+  desc.pairs = pairs;
+  heads[0] = (clattn_network_head)CLATTN_NETWORK_HEAD_INIT;
+  const clattn_host_binding b[3] = {{.slot = CLATTN_Q, .data = own.q, .bytes = sizeof own.q},
+                                    {.slot = CLATTN_K, .data = own.k, .bytes = sizeof own.k},
+                                    {.slot = CLATTN_LSE, .data = lse, .bytes = sizeof lse}};
+  return clattn_network_report(d->context, &desc, b, 3, heads, report);
+}

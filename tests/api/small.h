@@ -34,4 +34,8 @@ void small_release(const clattn_binding *bindings);
 void small_read(const device_under_test *d, const clattn_binding *bindings, float *y);
 void small_check(const small_problem *s, const float *y);
 
+/* A report of the network of as many of the tokens as there are queries: a pair of each head, lse all zeros. */
+clattn_status small_report(const device_under_test *d, const small_problem *s, clattn_network_head heads[SMALL_HQ],
+                           clattn_network_pair pairs[SMALL_HQ], clattn_report *report);
+
 #endif

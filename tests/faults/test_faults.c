@@ -221,20 +221,9 @@ static void act_map(attempt *a)
 /* The report of as many tokens as there are queries: maps, a queue, blocks of pairs. */
 static void act_network(attempt *a)
 {
-  static const float lse[SMALL_HQ * SMALL_SQ];
-  clattn_attention_desc attention = small.desc;
-  clattn_network_desc desc = CLATTN_NETWORK_DESC_INIT;
-  clattn_network_head heads[SMALL_HQ] = {CLATTN_NETWORK_HEAD_INIT};
+  clattn_network_head heads[SMALL_HQ];
   clattn_network_pair pairs[SMALL_HQ];
-  attention.k.dim[2] = SMALL_SQ;
-  attention.lse = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, SMALL_HQ, SMALL_SQ});
-  desc.attention = &attention;
-  desc.n_pairs = 1;
-  desc.pairs = pairs;
-  const clattn_host_binding b[3] = {{.slot = CLATTN_Q, .data = small.q, .bytes = sizeof small.q},
-                                    {.slot = CLATTN_K, .data = small.k, .bytes = sizeof small.k},
-                                    {.slot = CLATTN_LSE, .data = (void *)(uintptr_t)lse, .bytes = sizeof lse}};
-  a->status = clattn_network_report(dut.context, &desc, b, 3, heads, &a->report);
+  a->status = small_report(&dut, &small, heads, pairs, &a->report);
   a->wrong = a->status == CLATTN_OK && (heads[SMALL_HQ - 1].pairs != 1 || !(pairs[SMALL_HQ - 1].weight > 0.0));
 }
 

@@ -108,20 +108,9 @@ static clattn_status run_on_host(clattn_report *report)
 
 static clattn_status report_on_network(clattn_report *report)
 {
-  static float lse[SMALL_HQ * SMALL_SQ];
-  clattn_attention_desc attention = small.desc;
-  clattn_network_desc desc = CLATTN_NETWORK_DESC_INIT;
-  clattn_network_head heads[SMALL_HQ] = {CLATTN_NETWORK_HEAD_INIT};
+  clattn_network_head heads[SMALL_HQ];
   clattn_network_pair pairs[SMALL_HQ];
-  attention.k.dim[2] = SMALL_SQ;
-  attention.lse = clattn_dense(CLATTN_F32, 3, (int64_t[]){1, SMALL_HQ, SMALL_SQ});
-  desc.attention = &attention;
-  desc.n_pairs = 1;
-  desc.pairs = pairs;
-  const clattn_host_binding b[3] = {{.slot = CLATTN_Q, .data = small.q, .bytes = sizeof small.q},
-                                    {.slot = CLATTN_K, .data = small.k, .bytes = sizeof small.k},
-                                    {.slot = CLATTN_LSE, .data = lse, .bytes = sizeof lse}};
-  return clattn_network_report(dut.context, &desc, b, 3, heads, report);
+  return small_report(&dut, &small, heads, pairs, report);
 }
 
 /* Fails each allocation of `act` in turn; `most` is how many are tried. */
