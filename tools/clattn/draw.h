@@ -19,7 +19,7 @@ typedef struct draw_options {
   double threshold;    /* of an edge's magnitude */
   const char *colours; /* the colour map's name; NULL: the theme's own */
   bool dark;           /* light ink on dark ground */
-  bool pinned;         /* the edges of query `pin` stand out from the others */
+  bool pinned;         /* the edges of query `pin`, which every layer has, stand out from the others */
   int64_t pin;
   const char *title; /* NULL: made of what is drawn */
   bool view_said;    /* otherwise text shows a head's matrix and its network */

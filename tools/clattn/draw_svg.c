@@ -60,6 +60,17 @@ void svg_open_text(text_buffer *b, double x, double y, const char *anchor, doubl
   svg_open_turned_text(b, x, y, anchor, size, c, 0.0);
 }
 
+void svg_legend_title(svg_picture *p, const char *rest)
+{
+  const network_quantity quantity = p->options->quantity;
+  text_buffer *b = &p->legend;
+  svg_open_text(b, 0.0, 0.0, "start", SVG_TEXT, p->theme->ink);
+  label_put_escaped(b, network_quantity_title(quantity));
+  text_format(b, "\xc2\xa0<tspan fill=\"%s\">(", colour_show(p->theme->dim).text);
+  label_put_escaped(b, network_quantity_unit(quantity));
+  text_format(b, "%s</tspan></text>\n", rest);
+}
+
 void svg_open_turned_text(text_buffer *b, double x, double y, const char *anchor, double size, colour c,
                           double turn_degrees)
 {
@@ -121,9 +132,6 @@ static bool gather(svg_picture *p)
       if (l->sq < 1 || l->sk < 1)
         return st_fail(p->error, "%s: %" PRId64 " queries and %" PRId64 " keys make no picture", st_show(l->name).text,
                        l->sq, l->sk);
-      if (o->pinned && o->pin >= l->sq)
-        return st_fail(p->error, "%s: token %" PRId64 " cannot be pinned, queries are 0 to %" PRId64,
-                       st_show(l->name).text, o->pin, l->sq - 1);
       p->panels[count++] = (svg_panel){o->layers[i], o->heads[h]};
     }
   p->n_panels = (int)count;

@@ -171,12 +171,7 @@ static void legend(svg_picture *p, const svg_edges *any, bool two_columns, bool 
 {
   static const double shares[SAMPLES] = {0.25, 0.5, 1.0};
   const network_quantity quantity = p->options->quantity;
-  text_buffer *b = &p->legend;
-  svg_open_text(b, 0.0, 0.0, "start", SVG_TEXT, p->theme->ink);
-  label_put_escaped(b, network_quantity_title(quantity));
-  text_format(b, "\xc2\xa0<tspan fill=\"%s\">(", colour_show(p->theme->dim).text);
-  label_put_escaped(b, network_quantity_unit(quantity));
-  text_put(b, "), the width of an edge</tspan></text>\n");
+  svg_legend_title(p, "), the width of an edge");
   double x = 0.0;
   for (int i = 0; i < SAMPLES; i++) {
     char text[32];

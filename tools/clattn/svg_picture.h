@@ -102,6 +102,9 @@ bool svg_is_faded(const svg_picture *p, int64_t query);
 
 /* A text element's opening tag at a place; anchor: start, middle or end. */
 void svg_open_text(text_buffer *b, double x, double y, const char *anchor, double size, colour c);
+
+/* The legend's first line: what is shown and, from "(" on, its unit and the rest. */
+void svg_legend_title(svg_picture *p, const char *rest);
 void svg_open_turned_text(text_buffer *b, double x, double y, const char *anchor, double size, colour c,
                           double turn_degrees);
 

@@ -206,15 +206,10 @@ static void put_ticks(svg_picture *p)
 
 void svg_bar_legend(svg_picture *p)
 {
-  static const char *const curve_words[] = {"", "; colours by its square root", "; colours by its logarithm"};
+  static const char *const curve_words[] = {")", "; colours by its square root)", "; colours by its logarithm)"};
   const svg_scale *s = &p->scale;
   const network_quantity quantity = p->options->quantity;
-  text_buffer *b = &p->legend;
-  svg_open_text(b, 0.0, 0.0, "start", SVG_TEXT, p->theme->ink);
-  label_put_escaped(b, network_quantity_title(quantity));
-  text_format(b, "\xc2\xa0<tspan fill=\"%s\">(", colour_show(p->theme->dim).text);
-  label_put_escaped(b, network_quantity_unit(quantity));
-  text_format(b, "%s)</tspan></text>\n", curve_words[s->curve]);
+  svg_legend_title(p, curve_words[s->curve]);
   put_bar(p);
   put_ticks(p);
   double x = BAR_WIDTH + 28;
